@@ -1,0 +1,4 @@
+"""From TFRecords to recognisers: data, models, training, evaluation, export, inference.
+
+``docs/architecture.md`` draws the flow; ``python -m sign_keras.train --help`` is where to start.
+"""

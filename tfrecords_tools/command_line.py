@@ -1,0 +1,87 @@
+"""How every command speaks: one-line errors, exit statuses, quiet third parties.
+
+Exit statuses: 0 success, 1 some inputs were skipped (they are listed), 2 wrong usage or configuration.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+SUCCESS, SKIPPED_INPUTS, USAGE_ERROR = 0, 1, 2
+
+
+class UserError(Exception):
+    """Something a user can mend. The message is one line: what was found, where, and what to do."""
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keeps file descriptor 2 silent within the context; what was written there is shown if it raises.
+
+    The noise of TensorFlow and MediaPipe comes from C++ before any logging setting of theirs is heeded.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as unseen:
+        kept = os.dup(2)
+        os.dup2(unseen.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            unseen.seek(0)
+            with open(2, "wb", closefd=False) as stderr:
+                shutil.copyfileobj(unseen, stderr)
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def quiet_tensorflow(*, run_half_op: bool = False) -> None:
+    """Imports TensorFlow and lists its devices without their start-up chatter; what it says later is seen.
+
+    Takes seconds: a command calls it after its arguments are parsed, and before it imports anything that
+    needs TensorFlow.
+
+    Args:
+        run_half_op: also run a first float16 operation, about which CPUs without AVX-512 complain once. It
+            fixes the devices: not for a command that sets up logical devices or several workers later.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    with quiet_stderr():
+        import tensorflow as tf
+
+        # The first look for a GPU complains where there is none; it reserves no memory.
+        tf.config.list_physical_devices()
+        if run_half_op:
+            tf.cast(tf.zeros([1], tf.float16), tf.float32)
+
+
+def run_command(main: Callable[[], int]) -> None:
+    """Runs a command's ``main`` and exits with its status.
+
+    A ``UserError``, or a file that the system will not let us read or write, becomes one line and status 2.
+    """
+    try:
+        status = main()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        status = USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        sys.stdout = None
+        status = 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is None:  # not about a file of the user's
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        status = USAGE_ERROR
+    sys.exit(status)

@@ -1,0 +1,101 @@
+"""``python -m tfrecords_tools.convert``: videos to sharded TFRecords."""
+
+import argparse
+import inspect
+from pathlib import Path
+from typing import Any
+
+from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
+from tfrecords_tools.dataset_info import SKIPPED_NAME, DatasetInfo
+from tfrecords_tools.pipeline import ConvertSettings, convert
+from tfrecords_tools.settings import apply_overrides, validate
+from tfrecords_tools.sources import SOURCES
+
+EXAMPLE = """example:
+  python -m tfrecords_tools.convert --source video_folders --input my_signs --output data/my_signs
+
+my_signs/hello/01.mp4, my_signs/thanks/01.mp4, ... become data/my_signs/*.tfrecord-*. Killed at any moment and
+started again, it goes on where it stopped. Exit status 1: some inputs were skipped; skipped.csv says which.
+
+sources:
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    listed = "\n".join(
+        f"  {name:<15} {(inspect.getdoc(source) or '').splitlines()[0].replace('``', '')}"
+        for name, source in SOURCES.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m tfrecords_tools.convert",
+        description="Turns videos into sharded TFRecords of frames and MediaPipe keypoints.",
+        epilog=EXAMPLE + listed,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--source", required=True, choices=SOURCES, metavar="NAME", help="format of the input"
+    )
+    parser.add_argument("--input", required=True, type=Path, metavar="PATH", help="folder or file to read")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the records")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="a setting, e.g. short_side=224, crop.mode=hands, keypoints=null, split.by=clip, split.seed=1, "
+        "source.signer_pattern=...; may be repeated",
+    )
+    return parser
+
+
+def convert_source(
+    source: str, path: Path, output: Path, settings: dict[str, Any], workers: int | None = None
+) -> DatasetInfo:
+    """Lists a source's clips and converts them.
+
+    Args:
+        source: a key of ``SOURCES``.
+        path: what the source reads.
+        output: the records' folder.
+        settings: plain values of ``ConvertSettings``; the source's own under ``source``.
+        workers: processes; by default one a core.
+
+    Raises:
+        UserError: unknown settings, or an input that is missing or not of the source's format.
+    """
+    values = dict(settings)
+    lister = validate(SOURCES[source], values.pop("source", None) or {}, "--set source")
+    checked = validate(ConvertSettings, values, "--set")
+    listing = lister.list_clips(path)
+    for note in listing.notes:
+        print(note)
+    return convert(
+        listing.clips, output, source=source, settings=checked, workers=workers, skipped=listing.skipped
+    )
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers {arguments.workers}: must be at least 1")
+    info = convert_source(
+        arguments.source,
+        arguments.input,
+        arguments.output,
+        apply_overrides({}, arguments.overrides),
+        arguments.workers,
+    )
+    counts = ", ".join(f"{split} {part.clips}" for split, part in info.splits.items())
+    print(f"{arguments.output}: {counts} clips in {len(info.shards)} shards")
+    if info.num_skipped:
+        print(f"{info.num_skipped} inputs were skipped: see {arguments.output / SKIPPED_NAME}")
+        return SKIPPED_INPUTS
+    return SUCCESS
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,303 @@
+"""``python -m tfrecords_tools.inspect DIR``: verifies every record of a folder and prints statistics.
+
+Nothing is taken on trust: every frame is decoded, every count is made anew and compared with what
+``dataset_info.json`` says.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tfrecords_tools.clips import SPLITS
+from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, quiet_tensorflow, run_command
+from tfrecords_tools.dataset_info import LABEL_MAP_NAME, SHARD_PATTERN, DatasetError, DatasetInfo, SplitInfo
+from tfrecords_tools.label_map import LabelMap
+
+EXAMPLE = """example:
+  python -m tfrecords_tools.inspect data/my_signs
+
+Exit status 1: problems were found, one line each, naming shard and record.
+"""
+
+
+@dataclass
+class SplitStatistics:
+    """Counts over the records of one split.
+
+    Attributes:
+        clips: number of records.
+        frames: over all of them.
+        glosses: clips per gloss; a sentence counts once for each of its glosses.
+        signers: clips per signer, where signers are known.
+        seconds: total duration.
+        present_frames: frames in which each group of the keypoint layout was found, by the group's name.
+    """
+
+    clips: int = 0
+    frames: int = 0
+    glosses: Counter[str] = field(default_factory=Counter)
+    signers: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    present_frames: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: dict[str, Any], groups: Sequence[str]) -> None:
+        """Counts one parsed record, its values as NumPy arrays."""
+        num_frames = int(record["num_frames"])
+        self.clips += 1
+        self.frames += num_frames
+        self.glosses.update({gloss.decode() for gloss in record["glosses"]})
+        if signer := record["signer"].decode():
+            self.signers[signer] += 1
+        self.seconds += _duration(record["timestamps"], float(record["frame_rate"]))
+        if groups:
+            self.present_frames.update(
+                dict(zip(groups, record["presence"].sum(axis=0).tolist(), strict=True))
+            )
+
+    def as_info(self) -> SplitInfo:
+        """The part that ``dataset_info.json`` states."""
+        return SplitInfo(
+            clips=self.clips, frames=self.frames, glosses=dict(self.glosses), signers=dict(self.signers)
+        )
+
+
+@dataclass
+class Inspection:
+    """What an inspection found.
+
+    Attributes:
+        statistics: by split.
+        problems: one line each, naming the shard and the record.
+    """
+
+    statistics: dict[str, SplitStatistics]
+    problems: list[str]
+
+
+def inspect_records(directory: Path, progress: bool = True) -> Inspection:
+    """Verifies every record of every shard in a folder.
+
+    Args:
+        directory: with ``dataset_info.json`` and shards.
+        progress: whether to show a bar where there is a terminal.
+
+    Raises:
+        UserError: the folder's description or label map is missing or cannot be read.
+    """
+    info = DatasetInfo.load(directory)
+    return _Inspector(directory, info, LabelMap.load(directory / LABEL_MAP_NAME)).run(progress)
+
+
+class _Inspector:
+    def __init__(self, directory: Path, info: DatasetInfo, label_map: LabelMap) -> None:
+        self._directory, self._info, self._label_map = directory, info, label_map
+        self._layout = info.layout
+        self._groups = [group for group, _ in self._layout.groups] if self._layout else []
+        self._first_seen: dict[str, str] = {}
+        self._result = Inspection({split: SplitStatistics() for split in SPLITS}, [])
+
+    def run(self, progress: bool) -> Inspection:
+        total = sum(self._info.shards.values())
+        with tqdm(total=total, desc="inspecting", unit="clip", disable=None if progress else True) as bar:
+            for name in sorted(self._info.shards):
+                self._inspect_shard(name, bar)
+        promised = set(self._info.shards)
+        for path in sorted(self._directory.iterdir()):
+            if SHARD_PATTERN.fullmatch(path.name) and path.name not in promised:
+                self._report(f"{path.name}: is not listed in dataset_info.json")
+        self._compare_counts()
+        return self._result
+
+    def _report(self, problem: str) -> None:
+        self._result.problems.append(problem)
+
+    def _inspect_shard(self, name: str, bar: "tqdm[Any]") -> None:
+        from tfrecords_tools.shards import read_shard
+
+        match = SHARD_PATTERN.fullmatch(name)
+        if not match or match["split"] not in SPLITS:
+            self._report(f"{name}: is no shard's name")
+            return
+        count = 0
+        try:
+            if not (self._directory / name).is_file():
+                raise DatasetError(f"{name}: shard is missing")
+            for serialized in read_shard(self._directory / name):
+                self._inspect_record(serialized, match["split"], f"{name} record {count}")
+                count += 1
+                bar.update()
+        except DatasetError as error:
+            self._report(str(error).removeprefix(f"{self._directory}/"))
+        else:
+            if count != self._info.shards[name]:
+                self._report(
+                    f"{name}: holds {count} records, dataset_info.json says {self._info.shards[name]}"
+                )
+
+    def _inspect_record(self, serialized: bytes, split: str, where: str) -> None:
+        import tensorflow as tf
+
+        from tfrecords_tools.schema import parse_record
+
+        try:
+            parsed = parse_record(tf.constant(serialized), self._layout)
+        except tf.errors.InvalidArgumentError as error:
+            self._report(f"{where}: {_first_line(error.message)}")
+            return
+        record = {key: value.numpy() for key, value in parsed.items()}
+        try:
+            media_id = record["media_id"].decode()
+            self._result.statistics[split].add(record, self._groups)
+        except UnicodeDecodeError:
+            self._report(f"{where}: holds text that is not UTF-8")
+            return
+        if media_id in self._first_seen:
+            self._report(f"{where}: media id {media_id!r} is also that of {self._first_seen[media_id]}")
+        self._first_seen.setdefault(media_id, where)
+        for fault in self._faults(record):
+            self._report(f"{where} ({media_id}): {fault}")
+
+    def _faults(self, record: dict[str, Any]) -> Iterator[str]:
+        yield from _label_faults(record, self._label_map)
+        yield from _time_faults(record)
+        if self._info.clip_spec.frames:
+            yield from _frame_faults(record)
+        if not np.isfinite(record["hand_box"]).all():
+            yield f"clip/hand_box is {record['hand_box'].tolist()}"
+        if self._layout is not None:
+            for column, group in enumerate(self._groups):
+                points = record["keypoints"][:, self._layout.group_slices[group]]
+                finite = np.isfinite(points).all(axis=(1, 2))
+                if not np.array_equal(finite, record["presence"][:, column]):
+                    yield f"keypoints/presence of {group} does not agree with keypoints/encoded"
+
+    def _compare_counts(self) -> None:
+        for split in SPLITS:
+            promised = self._info.splits.get(split, SplitInfo())
+            found = self._result.statistics[split].as_info()
+            for key in SplitInfo.model_fields:
+                said, is_there = getattr(promised, key), getattr(found, key)
+                if said != is_there:
+                    self._report(f"split {split}: {key}: {_difference(said, is_there)}")
+
+
+def _label_faults(record: dict[str, Any], label_map: LabelMap) -> Iterator[str]:
+    if not len(record["labels"]):
+        yield "has no label"
+    for gloss, label in zip(record["glosses"], record["labels"].tolist(), strict=True):
+        text = gloss.decode()
+        if not 0 <= label < len(label_map):
+            yield f"label {label} is outside the label map of {len(label_map)} glosses"
+        elif label_map.glosses[label] != text:
+            yield f"label {label} is {label_map.glosses[label]!r} in the label map, the record says {text!r}"
+
+
+def _time_faults(record: dict[str, Any]) -> Iterator[str]:
+    timestamps, num_frames = record["timestamps"], int(record["num_frames"])
+    if num_frames < 1:
+        yield "has no frames"
+    if len(timestamps) != num_frames:
+        yield f"has {len(timestamps)} timestamps for {num_frames} frames"
+    if (np.diff(timestamps) <= 0).any():
+        yield "timestamps do not increase"
+
+
+def _frame_faults(record: dict[str, Any]) -> Iterator[str]:
+    import tensorflow as tf
+
+    jpegs, num_frames = record["jpegs"], int(record["num_frames"])
+    stated = (int(record["height"]), int(record["width"]), 3)
+    if len(jpegs) != num_frames:
+        yield f"has {len(jpegs)} images for {num_frames} frames"
+    for index, jpeg in enumerate(jpegs):
+        try:
+            shape = tuple(tf.io.decode_jpeg(jpeg, channels=3).shape)
+        except tf.errors.InvalidArgumentError:
+            yield f"frame {index} is no JPEG that decodes"
+        else:
+            if shape != stated:
+                yield f"frame {index} is {shape[1]}x{shape[0]}, the record says {stated[1]}x{stated[0]}"
+
+
+def _first_line(message: str) -> str:
+    """The cause in a message of TensorFlow's, which goes on about nodes and values."""
+    cause = message.removeprefix("{{function_node __wrapped__").split("\n")[0]
+    return cause.split("}} ")[-1].split(" [Op:")[0]
+
+
+def _duration(timestamps: np.ndarray, frame_rate: float) -> float:
+    """Seconds from the first frame to the end of the last; 0 for an image."""
+    if not len(timestamps) or frame_rate <= 0:
+        return 0.0
+    return float(timestamps[-1] - timestamps[0]) / 1e6 + 1 / frame_rate
+
+
+def _difference(said: Any, found: Any) -> str:
+    if not isinstance(said, dict):
+        return f"dataset_info.json says {said}, the records hold {found}"
+    keys = sorted(key for key in said.keys() | found.keys() if said.get(key, 0) != found.get(key, 0))
+    shown = ", ".join(f"{key!r} {said.get(key, 0)} against {found.get(key, 0)}" for key in keys[:3])
+    return f"dataset_info.json and the records differ in {len(keys)} of them: {shown}"
+
+
+def format_statistics(info: DatasetInfo, statistics: dict[str, SplitStatistics]) -> str:
+    """A table with a line for each split."""
+    groups = [group for group, _ in info.layout.groups] if info.layout else []
+    header = ["split", "clips", "glosses", "signers", "frames", "mean seconds", *groups]
+    rows = [header]
+    for split, counts in statistics.items():
+        seconds = f"{counts.seconds / counts.clips:.2f}" if counts.clips else "-"
+        shares = [_percent(counts.present_frames[group], counts.frames) for group in groups]
+        numbers = (counts.clips, len(counts.glosses), len(counts.signers), counts.frames)
+        rows.append([split, *map(str, numbers), seconds, *shares])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tfrecords_tools.inspect",
+        description="Verifies every record of a folder and prints statistics for each split; keypoint groups "
+        "with the share of frames in which they were found.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="folder written by convert")
+    return parser
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    info = DatasetInfo.load(arguments.directory)  # before TensorFlow: a misspelt folder is told at once
+    quiet_tensorflow(run_half_op=True)  # records hold float16
+    inspection = inspect_records(arguments.directory)
+    print(format_statistics(info, inspection.statistics))
+    for problem in inspection.problems:
+        print(problem)
+    if inspection.problems:
+        print(f"{arguments.directory}: {len(inspection.problems)} problems")
+        return SKIPPED_INPUTS
+    print(f"{arguments.directory}: every record is sound")
+    return SUCCESS
+
+
+if __name__ == "__main__":
+    run_command(main)

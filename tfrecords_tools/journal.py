@@ -1,0 +1,143 @@
+"""The journal of a conversion: which shards are whole, and what became of their clips.
+
+It makes ``convert`` resumable: a shard that is in the journal under the same fingerprint is not made again.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import pydantic
+
+from tfrecords_tools.clips import Clip
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.dataset_info import FILE_NAME, SHARD_PATTERN, SplitInfo
+from tfrecords_tools.settings import Settings
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two conversions apart there
+    fcntl = None  # type: ignore[assignment]
+
+JOURNAL_NAME = ".conversion"
+
+
+class ShardReport(Settings):
+    """What became of a shard's clips.
+
+    Attributes:
+        fingerprint: of all that its records depend on.
+        num_bytes: size of the shard's file.
+        split: what it holds.
+        crop_origins: clips by what their crop was made from.
+        skipped: (path, reason) of each clip that could not be read.
+        pixel_count: pixels of its stored frames.
+        pixel_total: sum of R, G, B over them.
+        pixel_squares: sum of their squares.
+    """
+
+    fingerprint: str
+    num_bytes: int
+    split: SplitInfo
+    crop_origins: dict[str, int]
+    skipped: tuple[tuple[str, str], ...]
+    pixel_count: int
+    pixel_total: tuple[float, float, float]
+    pixel_squares: tuple[float, float, float]
+
+
+class Journal:
+    """The journal in one output folder, held by one process at a time; to be closed."""
+
+    def __init__(self, output: Path, identity: dict[str, Any]) -> None:
+        """Opens or starts the journal.
+
+        Args:
+            output: the records' folder.
+            identity: what makes two runs the same conversion; plain JSON values.
+
+        Raises:
+            UserError: the folder holds another conversion or records without a journal, or another process is
+                writing there.
+        """
+        self._output = output
+        self._directory = output / JOURNAL_NAME
+        path = self._directory / "settings.json"
+        text = json.dumps(identity, indent=1, sort_keys=True)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise UserError(
+                f"{output}: holds a conversion with other settings (see {path}); choose another --output, or "
+                "delete that folder"
+            )
+        if not path.exists() and _holds_records(output):
+            raise UserError(f"{output}: holds records that convert did not write; choose another --output")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = self._acquire_lock()
+        write_atomically(path, text)
+
+    def _acquire_lock(self) -> IO[str]:
+        lock = (self._directory / "lock").open("w")
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lifts it when the process dies
+            except BlockingIOError:
+                lock.close()
+                raise UserError(f"{self._output}: another convert is writing there; wait for it") from None
+            except OSError:  # a file system without locks
+                pass
+        return lock
+
+    def close(self) -> None:
+        """Lets other processes have the folder."""
+        self._lock.close()
+
+    def find(self, shard_name: str, fingerprint: str) -> ShardReport | None:
+        """The report of a shard that is whole and was made from the same clips; else None."""
+        try:
+            text = (self._directory / f"{shard_name}.json").read_text(encoding="utf-8")
+            report = ShardReport.model_validate_json(text)
+            num_bytes = (self._output / shard_name).stat().st_size
+        except (FileNotFoundError, pydantic.ValidationError):
+            return None
+        return report if (report.fingerprint, report.num_bytes) == (fingerprint, num_bytes) else None
+
+    def add(self, shard_name: str, report: ShardReport) -> None:
+        """Enters a shard that has just got its final name."""
+        write_atomically(self._directory / f"{shard_name}.json", report.model_dump_json())
+
+    def remove_others(self, shard_names: Iterable[str]) -> None:
+        """Deletes shards of an earlier plan (clips came or went since), and what a kill left over."""
+        keep = set(shard_names)
+        for entry in self._directory.glob("*.tfrecord-*.json"):
+            if entry.stem not in keep:
+                (self._output / entry.stem).unlink(missing_ok=True)
+                entry.unlink()
+        for partial in [*self._output.glob(".*.partial"), *self._directory.glob(".*.partial")]:
+            partial.unlink()
+
+
+def _holds_records(output: Path) -> bool:
+    if not output.is_dir():
+        return False
+    return any(path.name == FILE_NAME or SHARD_PATTERN.fullmatch(path.name) for path in output.iterdir())
+
+
+def file_state(clip: Clip) -> tuple[int, int]:
+    """Size and modification time in nanoseconds of a clip's file; zeros where it is missing."""
+    try:
+        status = os.stat(clip.path)
+    except OSError:
+        return (0, 0)
+    return (status.st_size, status.st_mtime_ns)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file under a temporary name, then renames it."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

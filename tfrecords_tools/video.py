@@ -1,0 +1,235 @@
+"""Decoding and encoding video with PyAV, whatever the codec, rotation or frame timing.
+
+A *video* is a file; a *span* of it is a clip. Frames leave here upright, RGB, uint8 ``[H, W, 3]``.
+An image (``IMAGE_SUFFIXES``) reads like a video, so static signs take the same path.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from tfrecords_tools.command_line import UserError
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+# A video may hold a frame or two fewer than its header says; more than this is a broken file.
+NORMAL_SHORTFALL_FRAMES = 2
+NORMAL_SHORTFALL_SHARE = 0.05
+
+
+class VideoError(UserError):
+    """A video that cannot be read whole."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which part of a video is the clip. Frames count from 0 and the end is exclusive; None is no bound."""
+
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    start_frame: int | None = None
+    end_frame: int | None = None
+
+
+WHOLE_VIDEO = Span()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One upright frame. ``image``: uint8 RGB ``[H, W, 3]``; ``seconds`` since the video's first frame."""
+
+    image: np.ndarray
+    seconds: float
+
+
+@dataclass
+class VideoStream:
+    """An open video: its nominal rate, and the iterator over its frames."""
+
+    frame_rate: float
+    frames: Iterator[Frame]
+
+
+@contextlib.contextmanager
+def open_video(path: str | Path, span: Span = WHOLE_VIDEO) -> Iterator[VideoStream]:
+    """Opens a video or an image for one pass over the frames of a span.
+
+    Raises:
+        VideoError: the file is missing, empty or no video; or, while iterating, decoding fails, or the video
+            breaks off clearly before its header or the span says it should.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VideoError(path, "no such file")
+    if path.stat().st_size == 0:
+        raise VideoError(path, "is empty (0 bytes)")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        yield VideoStream(frame_rate=0.0, frames=iter([Frame(_read_image(path), 0.0)]))
+        return
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoError(path, f"cannot be opened as a video ({_reason(error)})") from None
+    with container:
+        if not container.streams.video:
+            raise VideoError(path, "holds no video stream")
+        stream = container.streams.video[0]
+        # Workers are the parallelism here: decoder threads would only fight over the same cores.
+        stream.codec_context.thread_count = 1
+        yield VideoStream(
+            frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
+            frames=_decode(container, stream, path, span),
+        )
+
+
+def _read_image(path: Path) -> np.ndarray:
+    content = path.read_bytes()
+    is_jpeg = content.startswith(b"\xff\xd8")
+    if is_jpeg and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        # The decoder would fill what is missing with grey and say nothing.
+        raise VideoError(path, "breaks off: the JPEG has no end marker after its last scan")
+    # Orientation from EXIF is applied; IMREAD_COLOR drops alpha and turns grey into three channels.
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise VideoError(path, "cannot be read as an image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode(
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path, span: Span
+) -> Iterator[Frame]:
+    index, first_pts, end_seconds = -1, None, 0.0
+    interval = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+    try:
+        for frame in container.decode(stream):
+            index += 1
+            first_pts = frame.pts if first_pts is None else first_pts
+            if frame.pts is None or first_pts is None:
+                seconds = index * interval
+            else:
+                seconds = float((frame.pts - first_pts) * (frame.time_base or stream.time_base or 0))
+            end_seconds = seconds + interval
+            if _is_after(span, index, seconds):
+                return
+            if not _is_before(span, index, seconds):
+                yield Frame(_upright(frame), seconds)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise VideoError(path, f"breaks off after {index + 1} frames ({_reason(error)})") from None
+    start_time = float((first_pts or 0) * (stream.time_base or 0))
+    _check_header(container, stream, path, index + 1, max(0.0, start_time) + end_seconds)
+    _check_span(path, span, index + 1, end_seconds)
+
+
+def _is_before(span: Span, index: int, seconds: float) -> bool:
+    # Half a millisecond of slack: spans written with three decimals must not lose their first frame.
+    return (span.start_frame is not None and index < span.start_frame) or (
+        span.start_seconds is not None and seconds < span.start_seconds - 5e-4
+    )
+
+
+def _is_after(span: Span, index: int, seconds: float) -> bool:
+    return (span.end_frame is not None and index >= span.end_frame) or (
+        span.end_seconds is not None and seconds >= span.end_seconds - 5e-4
+    )
+
+
+def _check_header(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    path: Path,
+    num_frames: int,
+    end_time: float,
+) -> None:
+    """Raises ``VideoError`` when the video ended clearly before its header says; ``end_time`` on its clock."""
+    if num_frames == 0:
+        raise VideoError(path, "holds no frame that decodes")
+    slack = max(NORMAL_SHORTFALL_FRAMES, NORMAL_SHORTFALL_SHARE * stream.frames)
+    if stream.frames and num_frames < stream.frames - slack:
+        raise VideoError(path, f"breaks off: {num_frames} frames decode, its header promises {stream.frames}")
+    if not stream.frames:
+        promised = _promised_seconds(container, stream)
+        if end_time < promised * (1 - NORMAL_SHORTFALL_SHARE) - 0.5:
+            raise VideoError(path, f"breaks off at {end_time:.2f} s, its header promises {promised:.2f} s")
+
+
+def _promised_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Duration by the header; 0 where it says nothing about the pictures."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    # Matroska may state the file's duration only: with sound beside the pictures, that of the sound.
+    if container.duration is None or len(container.streams) > 1:
+        return 0.0
+    return container.duration / av.time_base
+
+
+def _check_span(path: Path, span: Span, num_frames: int, end_seconds: float) -> None:
+    """Raises ``VideoError`` when the video ended clearly before the clip does."""
+    if span.end_frame is not None and num_frames < span.end_frame - NORMAL_SHORTFALL_FRAMES:
+        raise VideoError(path, f"has {num_frames} frames, but the clip should end at frame {span.end_frame}")
+    if span.end_seconds is not None and end_seconds < span.end_seconds - 0.5:
+        raise VideoError(path, f"ends at {end_seconds:.2f} s, but the clip at {span.end_seconds:.2f} s")
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    image = frame.to_ndarray(format="rgb24")
+    quarter_turns = round(frame.rotation / 90) % 4  # display matrix: counter-clockwise degrees
+    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], frame_rate: float, crf: int = 20) -> int:
+    """Encodes frames as H.264 mp4, under a temporary name until whole.
+
+    Args:
+        path: the file to write.
+        frames: uint8 RGB ``[H, W, 3]``, all of one size; H and W even.
+        frame_rate: frames per second.
+        crf: libx264's constant rate factor: 0 lossless, 51 worst.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        ValueError: no frame, or an odd height or width.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix or '.mp4'}")
+    count = 0
+    try:
+        with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            stream: av.VideoStream | None = None
+            for image in frames:
+                if stream is None:
+                    height, width = image.shape[:2]
+                    if height % 2 or width % 2:
+                        raise ValueError(f"H.264 needs even sizes, got {width}x{height}")
+                    stream = container.add_stream(
+                        "libx264", rate=Fraction(frame_rate).limit_denominator(1001)
+                    )
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    stream.options = {"crf": str(crf), "preset": "veryfast"}
+                    stream.codec_context.thread_count = 1  # the same bytes on every machine
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+                count += 1
+            if stream is None:
+                raise ValueError("no frame to write")
+            container.mux(stream.encode())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
