@@ -1,7 +1,5 @@
 """Videos and records that tests make for themselves: a bright square that moves over a plain ground."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.clips import Clip
+from tfrecords_tools.command_line import run_command
 from tfrecords_tools.crop import FULL_FRAME
 from tfrecords_tools.extract import ExtractedClip
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
@@ -53,7 +52,7 @@ def make_video() -> VideoMaker:
 
 @pytest.fixture
 def sign_folder(tmp_path: Path, make_video: VideoMaker) -> Path:
-    """``<gloss>/<signer>_<take>.mp4``: 3 glosses, 4 signers, one take each: 12 clips, each of its own grey."""
+    """``<gloss>/<signer>_<take>.mp4``: 3 glosses, 4 signers, one take each: 12 clips, no two alike."""
     root = tmp_path / "signs"
     for number, gloss in enumerate(("hello", "thanks", "yes")):
         for signer in range(4):
@@ -63,7 +62,7 @@ def sign_folder(tmp_path: Path, make_video: VideoMaker) -> Path:
 
 @pytest.fixture
 def make_extracted() -> Callable[..., ExtractedClip]:
-    """``make_extracted(num_frames=3, keypoints=True, frames=True, **clip)``: a clip as a worker returns it."""
+    """``make_extracted(num_frames=3, keypoints=True, frames=True, **clip)``: what a worker returns."""
 
     def make(
         num_frames: int = 3, *, keypoints: bool = True, frames: bool = True, **clip: object
@@ -94,17 +93,15 @@ def make_extracted() -> Callable[..., ExtractedClip]:
 
 
 @pytest.fixture
-def run_tool() -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """``run_tool("convert", "--help")``: a command of ``tfrecords_tools`` in a process of its own."""
+def run_main(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """``run_main(main, *arguments)``: a command within this process; its status, output and error output."""
 
-    def run(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", f"tfrecords_tools.{name}", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            timeout=120,
-            check=False,
-        )
+    def run(main: Callable[[], int], *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            run_command(main)
+        return (int(stop.value.code or 0), *capfd.readouterr())
 
     return run

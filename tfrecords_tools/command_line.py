@@ -30,7 +30,7 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(unseen.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(kept, 2)
             unseen.seek(0)
             with open(2, "wb", closefd=False) as stderr:

@@ -293,7 +293,8 @@ def main() -> int:
     for problem in inspection.problems:
         print(problem)
     if inspection.problems:
-        print(f"{arguments.directory}: {len(inspection.problems)} problems")
+        number = len(inspection.problems)
+        print(f"{arguments.directory}: {number} problem{'s' if number > 1 else ''} found")
         return SKIPPED_INPUTS
     print(f"{arguments.directory}: every record is sound")
     return SUCCESS

@@ -152,7 +152,7 @@ def _check_header(
     num_frames: int,
     end_time: float,
 ) -> None:
-    """Raises ``VideoError`` when the video ended clearly before its header says; ``end_time`` on its clock."""
+    """Raises ``VideoError`` when the video ended, at ``end_time``, clearly before its header says."""
     if num_frames == 0:
         raise VideoError(path, "holds no frame that decodes")
     slack = max(NORMAL_SHORTFALL_FRAMES, NORMAL_SHORTFALL_SHARE * stream.frames)

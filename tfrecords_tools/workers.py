@@ -1,6 +1,9 @@
 """Extracting many clips at once, in worker processes that never load TensorFlow."""
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import islice
@@ -14,6 +17,7 @@ from tfrecords_tools.extract import ExtractedClip, SkippedClip, extract_clip
 # Clips handed out ahead of the one being consumed, per worker: enough to keep them busy while the consumer
 # loads TensorFlow, few enough for memory.
 CLIPS_AHEAD = 8
+PARENT_CHECK_SECONDS = 1.0
 
 Result = ExtractedClip | SkippedClip
 
@@ -94,12 +98,20 @@ class _Extraction:
 def _start_pool(workers: int) -> loky.ProcessPoolExecutor:
     # loky rather than multiprocessing: its workers do not import the caller's main module (and TensorFlow
     # with it), and it notices a worker's death instead of waiting for ever.
-    return loky.ProcessPoolExecutor(max_workers=workers, initializer=_ignore_interrupts)
+    return loky.ProcessPoolExecutor(max_workers=workers, initializer=_start_worker, initargs=(os.getpid(),))
 
 
-def _ignore_interrupts() -> None:
+def _start_worker(parent: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone reacts and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after its parent: one that was killed has told its workers nothing."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
 
 
 def _has_result(future: Future[Result]) -> bool:

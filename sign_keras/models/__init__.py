@@ -21,3 +21,14 @@ def build_model(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int)
         UserError: weights that the configuration names cannot be had.
     """
     return ARCHITECTURES[config.architecture](config, sampling, num_glosses)
+
+
+def input_names(config: CNNLSTMConfig, sampling: SamplingSpec) -> tuple[str, ...]:
+    """Names of the inputs that the architecture takes; ``data`` makes what they say.
+
+    Args:
+        config: the configuration's ``model`` section.
+        sampling: clips sampled at a fixed rate are padded, so they come with ``frame_mask``.
+    """
+    del config  # every architecture so far takes frames
+    return ("frames",) if sampling.frame_rate is None else ("frames", "frame_mask")

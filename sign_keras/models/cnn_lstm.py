@@ -12,10 +12,6 @@ from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise
 from tfrecords_tools.clips import SamplingSpec
 
-FRAME_INPUTS = ("frames",)
-"""What ``data`` must feed: see ``sign_keras.data.dataset``."""
-
-
 def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int) -> keras.Model:
     """Builds the model.
 

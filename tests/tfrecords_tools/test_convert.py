@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tfrecords_tools import pipeline
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.convert import convert_source
+from tfrecords_tools.convert import convert_source, main
 from tfrecords_tools.dataset_info import DatasetInfo
 from tfrecords_tools.inspect import inspect_records
 from tfrecords_tools.label_map import LabelMap
@@ -41,7 +41,7 @@ def assert_sound(output: Path, clips: int) -> None:
 
 def test_folder_to_records(sign_folder, tmp_path):
     settings = {"source": {"signer_pattern": "/(?P<signer>[^_/]+)_"}}
-    info = convert(sign_folder, tmp_path / "records", **settings)
+    info = convert_source("video_folders", sign_folder, tmp_path / "records", FRAMES_ONLY | settings, 1)
     assert_sound(tmp_path / "records", clips=12)
     assert info == DatasetInfo.load(tmp_path / "records")
     assert info.name == "records"
@@ -198,8 +198,10 @@ def test_with_keypoints(tmp_path, make_video):
 def start_convert(path: Path, output: Path, *overrides: str) -> "subprocess.Popen[str]":
     settings = [part for override in overrides for part in ("--set", override)]
     return subprocess.Popen(
-        [sys.executable, "-m", "tfrecords_tools.convert", "--source", "video_folders", "--workers", "1"]
-        + ["--input", str(path), "--output", str(output), *settings],
+        [
+            *(sys.executable, "-m", "tfrecords_tools.convert", "--source", "video_folders", "--workers", "1"),
+            *("--input", str(path), "--output", str(output), *settings),
+        ],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -230,7 +232,7 @@ def test_killed_at_any_moment_every_clip_is_there_once(tmp_path, make_video):
     reused = finished_shards(output)
     assert 9 <= reused < 20
     settings = {"keypoints": None, "clips_per_shard": 2, "short_side": 480}
-    times = {path: path.stat().st_mtime_ns for path in output.glob("*.tfrecord-*")}
+    times = {path: path.stat().st_mtime_ns for path in output.glob("[!.]*.tfrecord-*")}
     convert_source("video_folders", tmp_path / "in", output, settings, workers=1)
     unchanged = [path for path, changed in times.items() if path.stat().st_mtime_ns == changed]
     assert len(unchanged) == reused
@@ -277,17 +279,17 @@ def test_interrupted_command_says_one_word(sign_folder, tmp_path):
         (["--source", "manifest"], "manifest.csv: no such manifest"),
     ],
 )
-def test_mistakes_are_told_in_one_line(sign_folder, tmp_path, run_tool, arguments, message):
+def test_mistakes_are_told_in_one_line(sign_folder, tmp_path, run_main, arguments, message):
     places = {"empty": tmp_path / "empty", "file": tmp_path / "file"}
     places["empty"].mkdir()
     places["file"].write_text("a file")
     defaults = ["--source", "video_folders", "--input", sign_folder, "--output", tmp_path / "records"]
-    ran = run_tool("convert", *defaults, *(text.format(**places) for text in arguments))
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert ran.stderr.startswith("error: ")
-    assert ran.stderr.count("\n") == 1
-    assert message.format(**places) in ran.stderr
+    status, stdout, stderr = run_main(main, *defaults, *(text.format(**places) for text in arguments))
+    assert status == 2
+    assert stdout == ""
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
+    assert message.format(**places) in stderr
 
 
 @pytest.mark.parametrize("command", ["convert", "inspect"])

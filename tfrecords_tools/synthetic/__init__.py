@@ -1,5 +1,4 @@
-"""The synthetic signer: people signing made-up signs, rendered by code alone, with the truth about every
-joint.
+"""The synthetic signer: people signing made-up signs, rendered by code alone, with ground-truth joints.
 
 It lets the whole toolkit run without a download, and tells how well keypoints are found, because it knows
 where they are. **The glosses and letters are invented for testing; they are no real signed language.**
@@ -15,19 +14,19 @@ The parts, each built on those above it:
 ``surface``                  flesh and clothes around the skeleton, as spheres and a loft
 ``rasterizer``               primitives to depth map to shaded picture
 ``paint``                    painted details: face, clothes, creases of the hand
-``scene``                    camera, light, background; clips, close-ups, empty rooms
+``scene``                    camera, light, background; clips, empty rooms
+``close_up``                 still pictures of one hand
 ``training_frames``          labelled stills for pre-training
+``dataset``                  whole data sets on disk, for the command ``tfrecords_tools.synthesize``
 ============================ ===============================================================================
-
-``tfrecords_tools.synthesize`` writes whole data sets with it.
 """
 
 from tfrecords_tools.synthetic.anatomy import JOINT_NAMES, LEFT, RIGHT
+from tfrecords_tools.synthetic.close_up import render_close_up
 from tfrecords_tools.synthetic.hand_shapes import HAND_SHAPES, LETTERS
 from tfrecords_tools.synthetic.scene import (
     RenderedClip,
     render_clip,
-    render_close_up,
     render_empty_scene,
 )
 from tfrecords_tools.synthetic.signers import Signer, make_signer

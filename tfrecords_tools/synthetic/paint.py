@@ -86,10 +86,9 @@ class _FaceBrush:
             max(_FRACTION // 3, int(radii[1] * self._scale * _FRACTION)),
         )
         width = max(1, round(line * self._scale)) if line else -1
-        colour = tuple(float(channel) for channel in colour)
-        cv2.ellipse(
-            self._canvas, self.point(at), axes, self._roll + tilt, *arc, colour, width, cv2.LINE_AA, _SHIFT
-        )
+        angle, (start, end) = self._roll + tilt, arc
+        centre, paint = self.point(at), _scalar(colour)
+        cv2.ellipse(self._canvas, centre, axes, angle, start, end, paint, width, cv2.LINE_AA, _SHIFT)
 
 
 def paint_face(albedo: Array, surface: Surface, camera: Camera, skeleton: Skeleton, looks: Looks) -> None:

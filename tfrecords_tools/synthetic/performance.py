@@ -33,6 +33,12 @@ PHASES = ("rest", "transition", "sign")
 OUTWARD = np.array([-1.0, 1.0, 1.0])  # signing space (outward, up, forward) -> world, for the right hand
 PALM_CENTRE = np.array([0.0, 0.5, 0.0])  # local hand frame; places are where this point goes
 
+# How much two takes of a sign by one signer differ, standard deviations: place in hand units (outward, up,
+# forward), orientation in radians (pitch, turn, slant). Large enough that a still hides where the movement's
+# centre is, and with it the movement.
+_PLACE_ERROR = (0.24, 0.24, 0.18)
+_TURN_ERROR = (0.12, 0.07, 0.06)
+
 # Rest poses of one arm: where the wrist is, where the fingers point, where the palm faces (signing space).
 REST_ARMS: dict[str, tuple[Vector, Vector, Vector]] = {
     "down": ((2.15, -6.0, 0.4), (0.05, -1.0, 0.15), (-0.8, 0.0, -0.6)),
@@ -120,12 +126,11 @@ class SignTake:
         self._sign, self._rest = sign, rest
         self._movement = MOVEMENTS[sign.movement]
         self._amplitude = habits.amplitude * rng.uniform(0.9, 1.1)
-        chance = rng.normal(0.0, (0.10, 0.10, 0.06))
+        chance = rng.normal(0.0, _PLACE_ERROR)
         self._place = np.array(PLACES[sign.place]) + habits.offset + chance
         fingers, palm = ORIENTATIONS[sign.orientation]
-        habit = rotation_y(habits.turn + rng.normal(0.0, 0.06)) @ rotation_z(
-            habits.slant + rng.normal(0, 0.05)
-        )
+        pitch, turn, slant = rng.normal(0.0, _TURN_ERROR)
+        habit = rotation_x(pitch) @ rotation_y(habits.turn + turn) @ rotation_z(habits.slant + slant)
         self._rotation = habit @ hand_rotation(fingers, palm)
         # A signer makes a shape imprecisely in a way of their own, and a little differently each time.
         own_way = np.random.default_rng([signer.seed, signer.index, 0x5A])

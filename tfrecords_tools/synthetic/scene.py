@@ -1,7 +1,6 @@
 """Camera, light and background, and the pictures taken with them.
 
-`render_clip` films a performance, `render_close_up` photographs one hand, `render_empty_scene` films a room
-with nobody in it. Each comes with the ground truth where there is one.
+`render_clip` films a performance, with the ground truth; `render_empty_scene` films a room with nobody in it.
 """
 
 from collections.abc import Sequence
@@ -13,29 +12,20 @@ import numpy as np
 from tfrecords_tools.synthetic.anatomy import (
     JOINT_NAMES,
     LEFT,
-    MIRROR_X,
     RIGHT,
     Array,
     Skeleton,
-    hand_joints,
-    mirror_rotation,
     pose_skeleton,
     rotation_x,
     rotation_y,
     rotation_z,
 )
-from tfrecords_tools.synthetic.hand_shapes import LETTERS, imprecise, shape_vector
 from tfrecords_tools.synthetic.paint import base_colours, paint_clothes, paint_face, paint_hand
 from tfrecords_tools.synthetic.performance import perform
 from tfrecords_tools.synthetic.rasterizer import Camera, Light, composite, rasterize, shade
 from tfrecords_tools.synthetic.signers import Signer
 from tfrecords_tools.synthetic.surface import (
-    RIGHT_SIDE,
-    Part,
-    Spheres,
     body_spheres,
-    hand_spheres,
-    join,
     torso_loft,
 )
 
@@ -119,7 +109,7 @@ def draw_background(rng: np.random.Generator, width: int, height: int) -> Array:
     return np.clip(blurred + stains[..., None], 0, 255).astype(np.uint8)
 
 
-def _draw_light(rng: np.random.Generator) -> Light:
+def draw_light(rng: np.random.Generator) -> Light:
     warmth = rng.normal(0.0, 0.035)
     strength = rng.uniform(0.92, 1.10)
     return Light(
@@ -129,7 +119,7 @@ def _draw_light(rng: np.random.Generator) -> Light:
     )
 
 
-def _frame_size(size: int, aspect: float) -> tuple[int, int]:
+def frame_size(size: int, aspect: float) -> tuple[int, int]:
     """Width and height, both even as H.264 needs them."""
     return round(size * aspect / 2) * 2, round(size / 2) * 2
 
@@ -143,7 +133,7 @@ def draw_scene(signer: Signer, rng: np.random.Generator, size: int, aspect: floa
         size: frame height, pixels.
         aspect: frame width over height; None draws one of `ASPECTS`.
     """
-    width, height = _frame_size(size, float(rng.choice(ASPECTS)) if aspect is None else aspect)
+    width, height = frame_size(size, float(rng.choice(ASPECTS)) if aspect is None else aspect)
     turn = np.deg2rad(rng.normal(0.0, (4.0, 2.5, 1.2)).clip((-9, -6, -3), (9, 6, 3)))
     centre = np.array(signer.framing.centre) + rng.normal(0.0, (0.012, 0.008))
     camera = Camera(
@@ -155,7 +145,7 @@ def draw_scene(signer: Signer, rng: np.random.Generator, size: int, aspect: floa
     )
     background = draw_background(rng, width, height)
     grain, shake = float(rng.uniform(1.0, 4.0)), float(rng.uniform(0.0, 0.5)) * size / 256
-    return Scene(camera, _draw_light(rng), background, grain, shake)
+    return Scene(camera, draw_light(rng), background, grain, shake)
 
 
 def finish(picture: Array, scene: Scene, rng: np.random.Generator) -> Array:
@@ -262,64 +252,9 @@ def render_empty_scene(rng: np.random.Generator, size: int = 256, num_frames: in
     Returns:
         `[T, H, W, 3]` uint8 RGB.
     """
-    width, height = _frame_size(size, 1.0)
+    width, height = frame_size(size, 1.0)
     camera = Camera(width, height, 1.0, np.zeros(2), np.eye(3))
     scene = Scene(
-        camera, _draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0
+        camera, draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0
     )
     return np.stack([finish(scene.background, scene, rng) for _ in range(num_frames)])
-
-
-# ---------------------------------------------------------------------------------------------------------
-# close-ups
-
-
-def render_close_up(
-    signer: Signer, letter: str, rng: np.random.Generator, size: int = 256
-) -> tuple[Array, Array]:
-    """Photographs the signer's dominant hand, still, in the shape of a letter.
-
-    Args:
-        signer: whose hand it is.
-        letter: one of `hand_shapes.LETTERS`.
-        rng: everything that differs between two pictures.
-        size: frame height and width, pixels.
-
-    Returns:
-        `[H, W, 3]` uint8 RGB, and `[21, 2]` float32 joints in frame widths and heights, in MediaPipe's order.
-
-    Raises:
-        KeyError: no such letter.
-    """
-    if letter not in LETTERS:
-        raise KeyError(f"no letter {letter!r}; there are {', '.join(LETTERS)}")
-    side = LEFT if signer.left_handed else RIGHT
-    width, height = _frame_size(size, 1.0)
-    yaw, pitch, roll = np.deg2rad(rng.uniform(-1.0, 1.0, 3) * (20.0, 15.0, 15.0))
-    rotation = rotation_z(roll) @ rotation_x(pitch) @ rotation_y(yaw)
-    local = hand_joints(imprecise(shape_vector(LETTERS[letter]), rng, signer.habits.sloppiness))
-    elbow = np.array([0.0, -2.6, 0.0])
-    if side == LEFT:
-        local, rotation = local * MIRROR_X, mirror_rotation(rotation)
-    joints, elbow = local @ rotation.T, (rotation @ elbow) * [1.0, 1.0, 0.0]
-    share = np.linspace(0.0, 1.0, 30)[:, None]
-    forearm = Spheres(
-        joints[0] * (1 - share) + elbow * share,
-        np.repeat(0.235 + 0.095 * share, 3, axis=1),
-        np.full(30, Part.FOREARM + RIGHT_SIDE * (side == RIGHT), np.uint8),
-    )
-    camera = Camera(
-        width,
-        height,
-        scale=height * float(rng.uniform(0.22, 0.29)),
-        centre=np.array([0.5, 0.73]) * (width, height) + rng.uniform(-0.03, 0.03, 2) * size,
-        rotation=np.eye(3),
-    )
-    scene = Scene(
-        camera, _draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0
-    )
-    surface = rasterize(camera, join([forearm, hand_spheres(joints, side, 1.0)]))
-    albedo = base_colours(surface.labels, signer.looks)
-    paint_hand(albedo, surface, camera, joints, side)
-    picture = composite(scene.background, shade(surface, albedo, scene.light, camera.scale), surface)
-    return finish(picture, scene, rng), camera.normalised(joints).astype(np.float32)

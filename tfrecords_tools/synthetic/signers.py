@@ -181,7 +181,7 @@ def _draw_looks(rng: np.random.Generator) -> Looks:
 
 
 def _draw_habits(rng: np.random.Generator) -> Habits:
-    outward, up, forward = rng.normal(0.0, (0.16, 0.14, 0.10))
+    outward, up, forward = rng.normal(0.0, (0.20, 0.20, 0.12))
     return Habits(
         tempo=float(rng.uniform(0.82, 1.2)),
         amplitude=float(rng.uniform(0.82, 1.18)),

@@ -22,7 +22,7 @@ PLACES: dict[str, Vector] = {
     "chest": (0.85, -1.55, 2.0),
     "side": (2.75, -1.5, 1.4),
     "belly": (1.55, -2.9, 1.9),
-    "front": (1.60, -1.35, 1.9),
+    "front": (1.85, -1.35, 1.9),
 }
 """Where the middle of the palm is at the centre of the movement."""
 
@@ -63,10 +63,10 @@ class Movement:
 
 
 MOVEMENTS: dict[str, Movement] = {
-    "circle": Movement(cosine=(0.78, 0.0, 0.0), sine=(0.0, 0.78, 0.0)),
-    "side_to_side": Movement(sine=(0.95, 0.0, 0.0)),
-    "up_down": Movement(sine=(0.0, 0.95, 0.0)),
-    "tap": Movement(sine=(0.0, -0.15, 1.1), turn=(26.0, 0.0, 0.0)),
+    "circle": Movement(cosine=(0.62, 0.0, 0.0), sine=(0.0, 0.62, 0.0)),
+    "side_to_side": Movement(sine=(0.72, 0.0, 0.0)),
+    "up_down": Movement(sine=(0.0, 0.72, 0.0)),
+    "tap": Movement(sine=(0.0, -0.15, 1.1), turn=(22.0, 0.0, 0.0)),
     "diagonal": Movement(sine=(0.70, 0.70, 0.0)),
     "wave": Movement(sine=(0.15, 0.0, 0.0), turn=(0.0, 0.0, 30.0)),
     "twist": Movement(turn=(0.0, 48.0, 0.0)),

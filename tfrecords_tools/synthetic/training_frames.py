@@ -1,8 +1,8 @@
 """Labelled still frames for pre-training a small backbone on hands.
 
-Signs for these frames are put together at random from all hand shapes, places, orientations and movements,
-not taken from the lexicon, and the people are drawn from an index range that no data set uses: a backbone
-pre-trained here has seen neither the glosses nor the signers that it is later tested on.
+Signs for these frames are put together at random from all hand shapes, places, orientations and movements;
+they carry no gloss. The people are drawn from an index range that no data set uses, so a backbone pre-trained
+here has seen none of the signers that it is later tested on.
 """
 
 from dataclasses import dataclass

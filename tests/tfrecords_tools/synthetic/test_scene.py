@@ -3,9 +3,10 @@ import pytest
 
 from tfrecords_tools.synthetic import JOINT_NAMES, LETTERS, make_signer, training_frame
 from tfrecords_tools.synthetic.anatomy import pose_skeleton
+from tfrecords_tools.synthetic.close_up import render_close_up
 from tfrecords_tools.synthetic.performance import perform
 from tfrecords_tools.synthetic.rasterizer import rasterize
-from tfrecords_tools.synthetic.scene import draw_scene, render_clip, render_close_up, render_empty_scene
+from tfrecords_tools.synthetic.scene import draw_scene, render_clip, render_empty_scene
 from tfrecords_tools.synthetic.surface import RIGHT_SIDE, Part, body_spheres, torso_loft
 
 

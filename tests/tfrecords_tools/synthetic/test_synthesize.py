@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.synthesize import main, split_signers, synthesize
+from tfrecords_tools.synthesize import main, synthesize
 from tfrecords_tools.synthetic import JOINT_NAMES, make_signer
+from tfrecords_tools.synthetic.dataset import split_signers
 from tfrecords_tools.video import open_video
 
 ARGUMENTS = {"signers": 3, "clips_per_gloss": 1, "glosses": ("yes", "no"), "size": 64, "progress": False}

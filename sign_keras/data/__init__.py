@@ -1,0 +1,1 @@
+"""Shards to batches: sampling of frames, augmentation, caching."""

@@ -1,0 +1,163 @@
+"""``python -m sign_keras.pretrain``: a small frame backbone that knows hands, from rendered frames alone.
+
+ImageNet weights need a download; these do not. MobileNetV2 learns to tell, from one picture, where both hands'
+joints are, which shape they form and where palms and fingers point. The people and signs in the pictures are drawn
+at random from ranges that no data set uses, so a recogniser built on it has seen neither its test
+signers nor its glosses.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import loky
+import numpy as np
+from tqdm import tqdm
+
+from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+
+CHUNK_FRAMES = 128
+# Weight of each target in the loss: squared errors of unit-scale targets, cross-entropies in nats.
+LOSS_WEIGHTS = {"joints": 10.0, "directions": 1.0, "in_view": 0.5, "shapes": 1.0}
+VIEWS = ("hands", "hands", "body")
+
+
+def render_chunk(seed: int, chunk: int, size: int) -> dict[str, np.ndarray]:
+    """Renders labelled frames.
+
+    Returns:
+        ``frames`` ``[N, size, size, 3]`` uint8 and the targets, hands in the order left, right: ``joints``
+        ``[N, 84]`` float32 in frame widths and heights, ``directions`` ``[N, 12]`` float32 unit vectors,
+        ``in_view`` ``[N, 2]`` float32, ``shapes`` ``[N, 2]`` int64.
+    """
+    from tfrecords_tools.synthetic import training_frame
+
+    rng = np.random.default_rng([seed, chunk])
+    rows: dict[str, list[Any]] = {name: [] for name in ("frames", *LOSS_WEIGHTS)}
+    for index in range(CHUNK_FRAMES):
+        frame, labels = training_frame(rng, size, VIEWS[index % len(VIEWS)])
+        rows["frames"].append(frame)
+        # A hand far outside the picture is only "out of view": its distance cannot be seen.
+        rows["joints"].append(np.clip(labels.hands, -0.2, 1.2).ravel())
+        rows["directions"].append(np.concatenate([labels.palm_normals, labels.finger_directions]).ravel())
+        rows["in_view"].append(labels.hand_in_view.astype(np.float32))
+        rows["shapes"].append(labels.shapes)
+    return {name: np.stack(values) for name, values in rows.items()}
+
+
+def render_frames(num_frames: int, size: int, seed: int) -> dict[str, np.ndarray]:
+    """Renders ``num_frames`` labelled frames on all cores; see ``render_chunk``."""
+    chunks = -(-num_frames // CHUNK_FRAMES)
+    with loky.ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        futures = [pool.submit(render_chunk, seed, chunk, size) for chunk in range(chunks)]
+        parts = [future.result() for future in tqdm(futures, desc="rendering", unit="chunk", disable=None)]
+    return {name: np.concatenate([part[name] for part in parts])[:num_frames] for name in parts[0]}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_keras.pretrain",
+        description="Pre-trains a MobileNetV2 frame backbone on rendered frames of people signing at random.",
+        epilog="example:\n  python -m sign_keras.pretrain --output my_backbone.weights.h5\n"
+        "then in a config:  model.backbone_weights: my_backbone.weights.h5",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
+    parser.add_argument("--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)")
+    parser.add_argument("--epochs", type=int, default=24, metavar="N", help="passes over them (default 24)")
+    parser.add_argument("--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)")
+    parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and weights (default 0)")
+    return parser
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    if not arguments.output.name.endswith(".weights.h5"):
+        raise UserError(f"--output {arguments.output}: the name must end in .weights.h5")
+    quiet_tensorflow()
+    train_backbone(arguments)
+    print(f"wrote {arguments.output} ({arguments.output.stat().st_size / 1e6:.1f} MB)")
+    return SUCCESS
+
+
+def train_backbone(arguments: argparse.Namespace) -> None:
+    """Renders, trains and saves; the arguments are the command's."""
+    import keras
+
+    from sign_keras.models.backbones import mobilenet_v2
+    from tfrecords_tools.synthetic import SHAPE_NAMES
+
+    data = render_frames(arguments.frames, arguments.size, arguments.seed)
+    frames = data.pop("frames")
+    targets = {**data, "left_shape": data["shapes"][:, 0], "right_shape": data["shapes"][:, 1]}
+    del targets["shapes"]
+    held_back = min(len(frames) // 10, 2048)
+    keras.utils.set_random_seed(arguments.seed)
+    backbone = mobilenet_v2(
+        arguments.size, arguments.size, width_multiplier=arguments.width, weights="none"
+    )
+    network = backbone.get_layer("mobilenet_v2")
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.95  # the default of 0.999 lags behind a training as short as this
+    model = _with_targets(backbone, len(SHAPE_NAMES))
+    steps = arguments.epochs * -(-(len(frames) - held_back) // arguments.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, steps, warmup_target=arguments.learning_rate, warmup_steps=min(300, steps // 10)
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4),
+        loss={name: _loss(name) for name in targets},
+        loss_weights={name: LOSS_WEIGHTS[name.replace("left_shape", "shapes").replace("right_shape", "shapes")]
+                      for name in targets},
+        # XLA makes depthwise convolutions ten times slower on a CPU.
+        jit_compile=False,
+        metrics={"left_shape": ["accuracy"], "right_shape": ["accuracy"], "joints": ["mae"]},
+    )  # fmt: skip
+    model.fit(
+        frames[held_back:],
+        {name: values[held_back:] for name, values in targets.items()},
+        validation_data=(frames[:held_back], {name: values[:held_back] for name, values in targets.items()}),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        verbose=2,
+    )
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    network.save_weights(arguments.output)
+
+
+def _with_targets(backbone: Any, num_shapes: int) -> Any:
+    import keras
+
+    inputs = keras.Input(backbone.input_shape[1:], dtype="uint8")
+    pictures = keras.layers.RandomBrightness(0.15)(keras.ops.cast(inputs, "float32"))
+    pictures = keras.layers.RandomContrast(0.2, value_range=(0, 255))(pictures)
+    features = keras.layers.Dropout(0.1)(backbone(pictures))
+    outputs = {
+        "joints": keras.layers.Dense(84, name="joints")(features),
+        "directions": keras.layers.Dense(12, name="directions")(features),
+        "in_view": keras.layers.Dense(2, name="in_view")(features),
+        "left_shape": keras.layers.Dense(num_shapes, name="left_shape")(features),
+        "right_shape": keras.layers.Dense(num_shapes, name="right_shape")(features),
+    }
+    return keras.Model(inputs, outputs)
+
+
+def _loss(name: str) -> Any:
+    import keras
+
+    if name.endswith("shape"):
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if name == "in_view":
+        return keras.losses.BinaryCrossentropy(from_logits=True)
+    return keras.losses.MeanSquaredError()
+
+
+if __name__ == "__main__":
+    run_command(main)
