@@ -65,12 +65,20 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
-    parser.add_argument("--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)")
+    parser.add_argument(
+        "--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)"
+    )
     parser.add_argument("--epochs", type=int, default=24, metavar="N", help="passes over them (default 24)")
-    parser.add_argument("--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)")
-    parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
+    parser.add_argument(
+        "--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)"
+    )
+    parser.add_argument(
+        "--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)"
+    )
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and weights (default 0)")
     return parser
 
@@ -99,9 +107,7 @@ def train_backbone(arguments: argparse.Namespace) -> None:
     del targets["shapes"]
     held_back = min(len(frames) // 10, 2048)
     keras.utils.set_random_seed(arguments.seed)
-    backbone = mobilenet_v2(
-        arguments.size, arguments.size, width_multiplier=arguments.width, weights="none"
-    )
+    backbone = mobilenet_v2(arguments.size, arguments.size, width_multiplier=arguments.width, weights="none")
     network = backbone.get_layer("mobilenet_v2")
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -82,7 +82,9 @@ class Run:
         """
         if not (directory / CONFIG_NAME).is_file():
             hint = "is no run directory" if directory.is_dir() else "no such directory"
-            raise UserError(f"{directory}: {hint}; expected one that sign_keras.train made, with {CONFIG_NAME}")
+            raise UserError(
+                f"{directory}: {hint}; expected one that sign_keras.train made, with {CONFIG_NAME}"
+            )
         return cls(
             directory,
             load_config(directory / CONFIG_NAME),
@@ -135,7 +137,10 @@ def _commit() -> str:
     here = Path(__file__).parent
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
         )
     except OSError:
         return ""

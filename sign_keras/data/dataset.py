@@ -185,7 +185,9 @@ def prepare_clip(
     if "keypoints" in input_names:
         keypoints = tf.gather(parsed["keypoints"], indices)
         if drawn is not None and layout is not None:
-            aspect = tf.cast(parsed["width"], tf.float32) / tf.cast(tf.maximum(parsed["height"], 1), tf.float32)
+            aspect = tf.cast(parsed["width"], tf.float32) / tf.cast(
+                tf.maximum(parsed["height"], 1), tf.float32
+            )
             keypoints = augment_keypoints(keypoints, drawn, layout, aspect)
         inputs["keypoints"] = keypoints
     if "frame_mask" in input_names:

@@ -12,6 +12,7 @@ from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise
 from tfrecords_tools.clips import SamplingSpec
 
+
 def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int) -> keras.Model:
     """Builds the model.
 

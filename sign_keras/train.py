@@ -1,0 +1,205 @@
+"""``python -m sign_keras.train``: from videos, or records, to a trained, evaluated and exported model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sign_keras.config import Config, PrepareConfig, load_config
+from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
+
+if (
+    TYPE_CHECKING
+):  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
+    from sign_keras.data.dataset import Records
+    from sign_keras.run import Run
+
+EXAMPLE = """example:
+  python -m sign_keras.train --config configs/cnn_lstm.yaml
+  python -m sign_keras.train --config configs/cnn_lstm.yaml --set train.batch_size=8 --run-dir runs/small_batch
+
+The run directory then holds report.html: open it in a browser.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_keras.train",
+        description="Trains a model, evaluates it on test signers and exports it, as a configuration says.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="YAML of the experiment")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="change a setting, e.g. train.epochs=5; may be repeated",
+    )
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
+    parser.add_argument("--resume", action="store_true", help="go on where --run-dir (or runs/NAME) stopped")
+    return parser
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    config = load_config(arguments.config, arguments.overrides)
+    quiet_tensorflow()
+
+    # Records: made when they are missing, reused when they are there.
+    prepare_records(config)
+
+    from sign_keras.data.dataset import Records
+    from sign_keras.models import build_model, input_names
+    from sign_keras.training.trainer import train
+
+    records = Records.open(
+        config.records.directory, config.sampling, input_names(config.model, config.sampling)
+    )
+    check_splits(records, config.evaluate.split)
+
+    # Run directory: what is to be done, before it is done.
+    run = open_run(config, records, arguments.run_dir, resume=arguments.resume)
+    print(f"run: {run.directory}")
+
+    # Training.
+    train(
+        run,
+        records,
+        lambda: build_model(config.model, config.sampling, len(records.label_map)),
+        resume=arguments.resume,
+    )
+
+    # Evaluation, on clips that neither training nor the choice of the epoch has seen.
+    metrics = evaluate_run(run, records)
+
+    # Export.
+    exported = export_run_formats(run, records)
+
+    artefacts = [run.directory / "report.html", *exported]
+    low, high = metrics["top1_interval"]
+    print(
+        f"{config.evaluate.split} top-1 {metrics['top1']:.3f} (95 % interval {low:.3f} to {high:.3f}; "
+        f"{metrics['clips']} clips, {metrics['signers']} signers never seen in training): "
+        + ", ".join(str(path) for path in artefacts)
+    )
+    return SUCCESS
+
+
+def prepare_records(config: Config) -> None:
+    """Makes the records that the configuration names, unless they are there; says what it does.
+
+    Raises:
+        UserError: they are missing and the configuration does not say how to make them, or making them fails.
+    """
+    directory, prepare = config.records.directory, config.records.prepare
+    if (directory / DATASET_INFO_NAME).exists():
+        print(f"records: {directory}")
+        return
+    if prepare is None:
+        raise UserError(
+            f"records.directory={directory}: holds no {DATASET_INFO_NAME}; make the records with python -m "
+            "tfrecords_tools.convert, or say how in records.prepare"
+        )
+    from tfrecords_tools.convert import convert_source
+
+    print(f"records: {directory} is not there yet; making it", flush=True)
+    if prepare.synthesize is not None:
+        synthesize_videos(prepare)
+    info = convert_source(prepare.source, prepare.input, directory, prepare.settings)
+    if info.num_skipped:
+        print(f"{info.num_skipped} inputs were skipped: see {directory / 'skipped.csv'}", file=sys.stderr)
+
+
+def synthesize_videos(prepare: PrepareConfig) -> None:
+    """Renders the clips that ``prepare.synthesize`` describes into ``prepare.input``, unless they are there."""
+    from tfrecords_tools.synthesize import synthesize
+    from tfrecords_tools.synthetic import LEXICON
+
+    wanted = prepare.synthesize
+    if wanted is None:
+        return
+    synthesize(
+        prepare.input,
+        signers=wanted.signers,
+        clips_per_gloss=wanted.clips_per_gloss,
+        seed=wanted.seed,
+        glosses=list(LEXICON)[: wanted.num_glosses],
+        size=wanted.size,
+        first_signer=wanted.first_signer,
+    )
+
+
+def check_splits(records: Records, evaluated: str) -> None:
+    """Stops before hours of training that could not be evaluated.
+
+    Raises:
+        UserError: a split that will be needed holds no clip.
+    """
+    for split in ("train", "validation", evaluated):
+        if not records.num_clips(split):
+            raise UserError(
+                f"{records.directory}: split {split!r} is empty; give more clips or signers, or set "
+                "evaluate.split to one that is not"
+            )
+
+
+def open_run(config: Config, records: Records, directory: Path | None, *, resume: bool) -> Run:
+    """Creates the run directory, or opens it to go on.
+
+    Raises:
+        UserError: it is taken; or, to go on, it is missing or its configuration or records are others.
+    """
+    from sign_keras.run import Run
+
+    directory = directory or Path("runs") / config.name
+    if not resume:
+        return Run.create(directory, config, records.label_map, records.info)
+    run = Run.load(directory)
+    # Records may have moved; what they hold is compared below.
+    if run.config.model_copy(update={"records": config.records}) != config:
+        changed = [
+            name for name in type(config).model_fields if getattr(run.config, name) != getattr(config, name)
+        ]
+        raise UserError(
+            f"{directory}: was begun with another configuration (it differs in {', '.join(changed)}); resume with "
+            f"--config {directory / 'config.yaml'}"
+        )
+    if run.label_map != records.label_map or run.info.shards != records.info.shards:
+        raise UserError(f"{directory}: was begun with other records than {records.directory} holds now")
+    return run
+
+
+def evaluate_run(run: Run, records: Records) -> dict[str, Any]:
+    """Evaluates the best epoch and writes the report into the run directory."""
+    from sign_keras.evaluate import evaluate
+    from sign_keras.inference.artefact import load_artefact
+
+    return evaluate(
+        load_artefact(run.directory),
+        records,
+        run.config.evaluate.split,
+        run.directory,
+        bootstrap_samples=run.config.evaluate.bootstrap_samples,
+        run=run,
+    )
+
+
+def export_run_formats(run: Run, records: Records) -> list[Path]:
+    """Exports what the configuration asks for; returns what was written."""
+    if not run.config.export.formats:
+        return []
+    from sign_keras.export import export_run
+
+    return export_run(run, run.config.export.formats, run.config.export.quantization, records=records)
+
+
+if __name__ == "__main__":
+    run_command(main)

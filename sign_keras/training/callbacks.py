@@ -1,0 +1,115 @@
+"""Guards and records of a training: non-finite losses, ``history.csv``, times, a progress bar."""
+
+import csv
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from sign_keras.training.checkpoints import TrainingState
+from tfrecords_tools.command_line import UserError
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Stops with the step named when the loss is no finite number any more."""
+
+    def __init__(self, steps_per_epoch: int) -> None:
+        super().__init__()
+        self._steps_per_epoch = steps_per_epoch
+        self._epoch = 0
+        self._last_finite = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Remembers the epoch."""
+        del logs
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Checks the running loss.
+
+        Raises:
+            UserError: it is not finite.
+        """
+        loss = float((logs or {}).get("loss", 0.0))
+        if math.isfinite(loss):
+            self._last_finite = loss
+            return
+        step = self._epoch * self._steps_per_epoch + batch + 1
+        raise UserError(
+            f"the loss became {loss} at step {step} (epoch {self._epoch + 1}, batch {batch + 1}; it was "
+            f"{self._last_finite:.4g} before); lower train.learning_rate, or use train.precision=float32"
+        )
+
+
+class EpochTimes(keras.callbacks.Callback):
+    """Adds ``learning_rate`` and ``seconds`` to what an epoch logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Starts the clock."""
+        del epoch, logs
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes into the logs that later callbacks see."""
+        del epoch
+        if logs is not None:
+            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            logs["seconds"] = time.perf_counter() - self._start
+
+
+class HistoryCSV(keras.callbacks.Callback):
+    """Writes ``history.csv`` from the training's state, so a resumed run has each epoch once."""
+
+    def __init__(self, path: Path, state: TrainingState) -> None:
+        super().__init__()
+        self._path, self._state = path, state
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Writes the whole table anew, under a temporary name until whole."""
+        del epoch, logs
+        partial = self._path.with_name(f".{self._path.name}.partial")
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self._state.history[0]), lineterminator="\n", restval="")
+            writer.writeheader()
+            writer.writerows(self._state.history)
+        partial.replace(self._path)
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar over the steps of all epochs where there is a terminal, and one line an epoch everywhere."""
+
+    def __init__(self, *, epochs: int, steps_per_epoch: int, state: TrainingState) -> None:
+        super().__init__()
+        self._epochs, self._state = epochs, state
+        self._bar = tqdm(
+            total=epochs * steps_per_epoch,
+            initial=state.epoch * steps_per_epoch,
+            desc="training",
+            unit="step",
+            disable=None,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Moves the bar."""
+        del batch
+        self._bar.update()
+        self._bar.set_postfix_str(f"loss {float((logs or {}).get('loss', 0)):.3f}", refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Prints the epoch."""
+        logs = logs or {}
+        best = "  best so far" if self._state.best_epoch == epoch + 1 else ""
+        tqdm.write(
+            f"epoch {epoch + 1:>3}/{self._epochs}  loss {logs['loss']:.3f}  top-1 {logs['top1']:.3f}  "
+            f"validation loss {logs['val_loss']:.3f}  top-1 {logs['val_top1']:.3f}  "
+            f"{logs['seconds']:.0f} s{best}"
+        )
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Closes the bar."""
+        del logs
+        self._bar.close()
