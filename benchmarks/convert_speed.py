@@ -203,9 +203,7 @@ def _table(results: dict[str, Any]) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=Path, metavar="DIR", help="folder of mp4 files (default: rendered)")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), metavar="N")
     parser.add_argument("--num-clips", type=int, default=60, metavar="N", help="for speed (default: 60)")
@@ -213,9 +211,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--memory-clips", type=int, nargs="+", default=[100, 400], metavar="N", help="(default: 100 400)"
     )
-    parser.add_argument(
-        "--memory-keypoints", action="store_true", help="measure memory with MediaPipe too (slow)"
-    )
+    parser.add_argument("--memory-keypoints", action="store_true", help="measure memory with MediaPipe too (slow)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--speed-only", action="store_true")

@@ -39,7 +39,7 @@ class PrepareConfig(Settings):
     source: str
     input: Path
     synthesize: SynthesizeConfig | None = None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
 class RecordsConfig(Settings):

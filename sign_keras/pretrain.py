@@ -65,20 +65,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
-    parser.add_argument(
-        "--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)"
-    )
+    parser.add_argument("--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)")
     parser.add_argument("--epochs", type=int, default=24, metavar="N", help="passes over them (default 24)")
-    parser.add_argument(
-        "--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)"
-    )
-    parser.add_argument(
-        "--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)"
-    )
+    parser.add_argument("--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)")
+    parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
-    parser.add_argument(
-        "--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)"
-    )
+    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and weights (default 0)")
     return parser
 

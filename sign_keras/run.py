@@ -82,9 +82,7 @@ class Run:
         """
         if not (directory / CONFIG_NAME).is_file():
             hint = "is no run directory" if directory.is_dir() else "no such directory"
-            raise UserError(
-                f"{directory}: {hint}; expected one that sign_keras.train made, with {CONFIG_NAME}"
-            )
+            raise UserError(f"{directory}: {hint}; expected one that sign_keras.train made, with {CONFIG_NAME}")
         return cls(
             directory,
             load_config(directory / CONFIG_NAME),

@@ -11,9 +11,7 @@ from sign_keras.config import Config, PrepareConfig, load_config
 from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
-if (
-    TYPE_CHECKING
-):  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
+if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
     from sign_keras.data.dataset import Records
     from sign_keras.run import Run
 
@@ -60,9 +58,7 @@ def main() -> int:
     from sign_keras.models import build_model, input_names
     from sign_keras.training.trainer import train
 
-    records = Records.open(
-        config.records.directory, config.sampling, input_names(config.model, config.sampling)
-    )
+    records = Records.open(config.records.directory, config.sampling, input_names(config.model, config.sampling))
     check_splits(records, config.evaluate.split)
 
     # Run directory: what is to be done, before it is done.
@@ -165,9 +161,7 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
     run = Run.load(directory)
     # Records may have moved; what they hold is compared below.
     if run.config.model_copy(update={"records": config.records}) != config:
-        changed = [
-            name for name in type(config).model_fields if getattr(run.config, name) != getattr(config, name)
-        ]
+        changed = [name for name in type(config).model_fields if getattr(run.config, name) != getattr(config, name)]
         raise UserError(
             f"{directory}: was begun with another configuration (it differs in {', '.join(changed)}); resume with "
             f"--config {directory / 'config.yaml'}"

@@ -21,9 +21,7 @@ FrameMaker = Callable[..., Iterator[np.ndarray]]
 VideoMaker = Callable[..., Path]
 
 
-def moving_square(
-    num_frames: int = 8, width: int = 64, height: int = 48, ground: int = 60
-) -> Iterator[np.ndarray]:
+def moving_square(num_frames: int = 8, width: int = 64, height: int = 48, ground: int = 60) -> Iterator[np.ndarray]:
     """Frames uint8 RGB ``[height, width, 3]``: a white square that goes from left to right."""
     side = height // 4
     for index in range(num_frames):
@@ -64,9 +62,7 @@ def sign_folder(tmp_path: Path, make_video: VideoMaker) -> Path:
 def make_extracted() -> Callable[..., ExtractedClip]:
     """``make_extracted(num_frames=3, keypoints=True, frames=True, **clip)``: what a worker returns."""
 
-    def make(
-        num_frames: int = 3, *, keypoints: bool = True, frames: bool = True, **clip: object
-    ) -> ExtractedClip:
+    def make(num_frames: int = 3, *, keypoints: bool = True, frames: bool = True, **clip: object) -> ExtractedClip:
         import cv2
 
         rng = np.random.default_rng(num_frames)

@@ -33,9 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE + listed,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--source", required=True, choices=SOURCES, metavar="NAME", help="format of the input"
-    )
+    parser.add_argument("--source", required=True, choices=SOURCES, metavar="NAME", help="format of the input")
     parser.add_argument("--input", required=True, type=Path, metavar="PATH", help="folder or file to read")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the records")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -72,9 +70,7 @@ def convert_source(
     listing = lister.list_clips(path)
     for note in listing.notes:
         print(note)
-    return convert(
-        listing.clips, output, source=source, settings=checked, workers=workers, skipped=listing.skipped
-    )
+    return convert(listing.clips, output, source=source, settings=checked, workers=workers, skipped=listing.skipped)
 
 
 def main() -> int:

@@ -17,9 +17,7 @@ from tfrecords_tools.settings import Settings
 
 # Version of the record layout in ``schema.py``; raised by every change that old readers would misread.
 SCHEMA_VERSION = 1
-SHARD_PATTERN = re.compile(
-    r"(?P<dataset>.+)-(?P<split>[a-z]+)\.tfrecord-(?P<index>\d{5})-of-(?P<count>\d{5})"
-)
+SHARD_PATTERN = re.compile(r"(?P<dataset>.+)-(?P<split>[a-z]+)\.tfrecord-(?P<index>\d{5})-of-(?P<count>\d{5})")
 FILE_NAME = "dataset_info.json"
 LABEL_MAP_NAME = "label_map.json"
 SKIPPED_NAME = "skipped.csv"

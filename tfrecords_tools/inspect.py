@@ -56,9 +56,7 @@ class SplitStatistics:
             self.signers[signer] += 1
         self.seconds += _duration(record["timestamps"], float(record["frame_rate"]))
         if groups:
-            self.present_frames.update(
-                dict(zip(groups, record["presence"].sum(axis=0).tolist(), strict=True))
-            )
+            self.present_frames.update(dict(zip(groups, record["presence"].sum(axis=0).tolist(), strict=True)))
 
     def as_info(self) -> SplitInfo:
         """The part that ``dataset_info.json`` states."""
@@ -136,9 +134,7 @@ class _Inspector:
             self._report(str(error).removeprefix(f"{self._directory}/"))
         else:
             if count != self._info.shards[name]:
-                self._report(
-                    f"{name}: holds {count} records, dataset_info.json says {self._info.shards[name]}"
-                )
+                self._report(f"{name}: holds {count} records, dataset_info.json says {self._info.shards[name]}")
 
     def _inspect_record(self, serialized: bytes, split: str, where: str) -> None:
         import tensorflow as tf

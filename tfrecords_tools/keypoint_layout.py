@@ -172,9 +172,7 @@ class KeypointLayout:
 
 def _left_right_pairs(group: str, points: tuple[str, ...]) -> list[tuple[str, str]]:
     return [
-        (f"{group}/{point}", f"{group}/{point.replace('left', 'right')}")
-        for point in points
-        if "left" in point
+        (f"{group}/{point}", f"{group}/{point.replace('left', 'right')}") for point in points if "left" in point
     ]
 
 

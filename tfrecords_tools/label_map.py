@@ -73,16 +73,12 @@ class LabelMap:
         except (ValueError, AttributeError):
             raise LabelMapError(f'{where}: is no label map; expected {{"0": "hello", ...}}') from None
         if sorted(by_id) != list(range(len(content))):
-            raise LabelMapError(
-                f"{where}: ids must run from 0 to {len(content) - 1}, each once and without a gap"
-            )
+            raise LabelMapError(f"{where}: ids must run from 0 to {len(content) - 1}, each once and without a gap")
         return cls(by_id[index] for index in range(len(by_id)))
 
     def to_json(self) -> str:
         """The text that ``from_json`` reads."""
-        return json.dumps(
-            {str(i): gloss for i, gloss in enumerate(self.glosses)}, ensure_ascii=False, indent=1
-        )
+        return json.dumps({str(i): gloss for i, gloss in enumerate(self.glosses)}, ensure_ascii=False, indent=1)
 
     @classmethod
     def load(cls, path: Path) -> "LabelMap":

@@ -133,9 +133,7 @@ def convert(
     return info
 
 
-def _label(
-    clips: Sequence[Clip], settings: ConvertSettings
-) -> tuple[LabelMap, list[Clip], list[SkippedPath]]:
+def _label(clips: Sequence[Clip], settings: ConvertSettings) -> tuple[LabelMap, list[Clip], list[SkippedPath]]:
     """The label map, the clips whose glosses it holds, and the others."""
     if not settings.label_map:
         return LabelMap.from_unsorted(gloss for clip in clips for gloss in clip.glosses), list(clips), []
@@ -163,9 +161,7 @@ def plan_shards(clips: Sequence[Clip], dataset: str, settings: ConvertSettings) 
         count = -(-len(members) // settings.clips_per_shard)
         for index in range(count):
             # Strides, not runs: the shards of a split then differ by one clip at most.
-            shards.append(
-                Shard(shard_name(dataset, split, index, count), split, tuple(members[index::count]))
-            )
+            shards.append(Shard(shard_name(dataset, split, index, count), split, tuple(members[index::count])))
     return shards
 
 
@@ -180,9 +176,7 @@ def _write_shards(
 ) -> dict[str, ShardReport]:
     fingerprints = {shard.name: shard.fingerprint(spec, label_map) for shard in shards}
     reports = {
-        shard.name: report
-        for shard in shards
-        if (report := journal.find(shard.name, fingerprints[shard.name]))
+        shard.name: report for shard in shards if (report := journal.find(shard.name, fingerprints[shard.name]))
     }
     missing = [shard for shard in shards if shard.name not in reports]
     if missing:

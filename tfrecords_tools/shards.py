@@ -64,9 +64,7 @@ def count_records(path: Path) -> int:
                 if len(header) == HEADER_BYTES:
                     position += HEADER_BYTES + struct.unpack("<Q", header[:8])[0] + FOOTER_BYTES
                 if len(header) < HEADER_BYTES or position > size:
-                    raise DatasetError(
-                        f"{path}: is cut off within record {count}; delete it and run convert again"
-                    )
+                    raise DatasetError(f"{path}: is cut off within record {count}; delete it and run convert again")
                 count += 1
                 file.seek(position)
     except FileNotFoundError:
@@ -92,15 +90,11 @@ def find_shards(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
         if match and match["split"] == split and promised:
             found = count_records(directory / name)
             if found != promised:
-                raise DatasetError(
-                    f"{directory / name}: holds {found} records, dataset_info.json says {promised}"
-                )
+                raise DatasetError(f"{directory / name}: holds {found} records, dataset_info.json says {promised}")
             shards.append(directory / name)
     if not shards:
         filled = [f"{name} ({part.clips} clips)" for name, part in info.splits.items() if part.clips]
-        raise DatasetError(
-            f"{directory}: split {split!r} is empty; it holds {', '.join(filled) or 'no clips'}"
-        )
+        raise DatasetError(f"{directory}: split {split!r} is empty; it holds {', '.join(filled) or 'no clips'}")
     return shards
 
 
@@ -119,8 +113,6 @@ def read_shard(path: Path) -> Iterator[bytes]:
             count_records(path)  # a cut within a header would else pass for the end
             return
         except tf.errors.OpError:
-            raise DatasetError(
-                f"{path}: record {number} is damaged; delete it and run convert again"
-            ) from None
+            raise DatasetError(f"{path}: record {number} is damaged; delete it and run convert again") from None
         yield record
         number += 1

@@ -69,9 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         help="close-ups of each letter by each signer (default: none)",
     )
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument(
-        "--glosses", nargs="+", metavar="GLOSS", help="what is signed (default: the whole lexicon)"
-    )
+    chosen.add_argument("--glosses", nargs="+", metavar="GLOSS", help="what is signed (default: the whole lexicon)")
     chosen.add_argument("--num-glosses", type=int, metavar="N", help="the first N glosses of the lexicon")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same clips (default: 0)")
     parser.add_argument(

@@ -218,9 +218,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], frame_rate: floa
                     height, width = image.shape[:2]
                     if height % 2 or width % 2:
                         raise ValueError(f"H.264 needs even sizes, got {width}x{height}")
-                    stream = container.add_stream(
-                        "libx264", rate=Fraction(frame_rate).limit_denominator(1001)
-                    )
+                    stream = container.add_stream("libx264", rate=Fraction(frame_rate).limit_denominator(1001))
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     # Macroblock-tree rate control gives other bytes from run to run for the same frames.
                     stream.options = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}

@@ -123,9 +123,7 @@ class Records:
         records = self._parsed(split, cache="none")
         return _tuned(records.map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size))
 
-    def prepare(
-        self, parsed: Inputs, augment: AugmentConfig | None = None, drawn: Draw | None = None
-    ) -> Inputs:
+    def prepare(self, parsed: Inputs, augment: AugmentConfig | None = None, drawn: Draw | None = None) -> Inputs:
         """One parsed record to one clip of model inputs; see ``prepare_clip``."""
         return prepare_clip(
             parsed, self.sampling, self.input_names, layout=self.info.layout, augment=augment, drawn=drawn
@@ -185,9 +183,7 @@ def prepare_clip(
     if "keypoints" in input_names:
         keypoints = tf.gather(parsed["keypoints"], indices)
         if drawn is not None and layout is not None:
-            aspect = tf.cast(parsed["width"], tf.float32) / tf.cast(
-                tf.maximum(parsed["height"], 1), tf.float32
-            )
+            aspect = tf.cast(parsed["width"], tf.float32) / tf.cast(tf.maximum(parsed["height"], 1), tf.float32)
             keypoints = augment_keypoints(keypoints, drawn, layout, aspect)
         inputs["keypoints"] = keypoints
     if "frame_mask" in input_names:

@@ -44,9 +44,7 @@ def _at_rate(
     seconds = tf.cast(timestamps - timestamps[0], tf.float32) / 1e6
     count = tf.shape(timestamps)[0]
     # A clip ends one mean interval after its last frame; a single frame lasts one tick.
-    interval = tf.where(
-        count > 1, seconds[-1] / tf.cast(tf.maximum(count - 1, 1), tf.float32), 1 / frame_rate
-    )
+    interval = tf.where(count > 1, seconds[-1] / tf.cast(tf.maximum(count - 1, 1), tf.float32), 1 / frame_rate)
     length = seconds[-1] + interval
     start = tf.maximum((length - wanted / frame_rate) / 2, 0.0)
     ticks = start + (tf.range(wanted, dtype=tf.float32) + offsets) / frame_rate

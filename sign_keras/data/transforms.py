@@ -60,9 +60,7 @@ def draw(config: AugmentConfig, num_frames: int, seed: tf.Tensor) -> Draw:
     )
 
 
-def augment_frames(
-    frames: tf.Tensor, drawn: Draw, config: AugmentConfig, height: int, width: int
-) -> tf.Tensor:
+def augment_frames(frames: tf.Tensor, drawn: Draw, config: AugmentConfig, height: int, width: int) -> tf.Tensor:
     """Applies a draw to frames that were already cut to its window.
 
     Args:

@@ -58,6 +58,4 @@ def load_weights(network: keras.Model, path: Path) -> None:
         network.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"model.backbone_weights={path}: does not fit {network.name} ({first_line})"
-        ) from None
+        raise UserError(f"model.backbone_weights={path}: does not fit {network.name} ({first_line})") from None

@@ -38,9 +38,7 @@ def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: i
     backbone.trainable = config.backbone_trainable
 
     # Functional model
-    frames = keras.Input(
-        (sampling.num_frames, sampling.height, sampling.width, 3), dtype="uint8", name="frames"
-    )
+    frames = keras.Input((sampling.num_frames, sampling.height, sampling.width, 3), dtype="uint8", name="frames")
     inputs = {"frames": frames}
     mask = None
     if sampling.frame_rate is not None:

@@ -72,9 +72,7 @@ class Checkpoints:
         except FileNotFoundError:
             return TrainingState()
         except (ValueError, TypeError):
-            raise UserError(
-                f"{self._directory / STATE}: is damaged; start anew with another --run-dir"
-            ) from None
+            raise UserError(f"{self._directory / STATE}: is damaged; start anew with another --run-dir") from None
         for name in (LAST_WEIGHTS, PREVIOUS_WEIGHTS):
             path = self._directory / name
             # A kill between renaming the weights and writing the state leaves the state's weights as "previous".
@@ -91,9 +89,7 @@ class Checkpoints:
 class CheckpointEpochs(keras.callbacks.Callback):
     """After each epoch: extends the history, keeps the best weights, and stops when nothing improves."""
 
-    def __init__(
-        self, checkpoints: Checkpoints, state: TrainingState, *, monitor: str, patience: int
-    ) -> None:
+    def __init__(self, checkpoints: Checkpoints, state: TrainingState, *, monitor: str, patience: int) -> None:
         super().__init__()
         self._checkpoints, self.state = checkpoints, state
         self._monitor, self._patience = monitor, patience

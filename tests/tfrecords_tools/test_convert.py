@@ -181,9 +181,7 @@ def test_images(tmp_path, make_frames):
 def test_with_keypoints(tmp_path, make_video):
     for name in ("a", "b"):
         make_video(tmp_path / "in" / name / "0.mp4", num_frames=3, width=128, height=128)
-    info = convert(
-        tmp_path / "in", tmp_path / "records", keypoints="mediapipe_holistic", crop={"mode": "hands"}
-    )
+    info = convert(tmp_path / "in", tmp_path / "records", keypoints="mediapipe_holistic", crop={"mode": "hands"})
     assert info.crop_origins == {"full": 2}
     assert info.keypoint_layout is not None
     assert len(info.keypoint_layout.points) == 543
@@ -220,9 +218,7 @@ def test_killed_at_any_moment_every_clip_is_there_once(tmp_path, make_video):
         (first.parent / f"{number:02d}.mp4").hardlink_to(first)
     output = tmp_path / "records"
     for shards_before in (0, 3, 9):
-        process = start_convert(
-            tmp_path / "in", output, "keypoints=null", "clips_per_shard=2", "short_side=480"
-        )
+        process = start_convert(tmp_path / "in", output, "keypoints=null", "clips_per_shard=2", "short_side=480")
         while finished_shards(output) < shards_before or not (output / ".conversion").exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.005)

@@ -77,9 +77,7 @@ def test_cut_is_square_for_every_box():
     rng = np.random.default_rng(0)
     for _ in range(100):
         x, y, side = rng.uniform(0, 131), rng.uniform(0, 97), rng.uniform(29, 150)
-        box = CropBox(
-            (x - side / 2) / 131, (y - side / 2) / 97, (x + side / 2) / 131, (y + side / 2) / 97, "hands"
-        )
+        box = CropBox((x - side / 2) / 131, (y - side / 2) / 97, (x + side / 2) / 131, (y + side / 2) / 97, "hands")
         height, width, _ = cut(image, box).shape
         assert height == width
         assert abs(height - side) <= 1

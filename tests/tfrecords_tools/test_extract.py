@@ -38,9 +38,7 @@ def test_frames_are_shrunk_never_enlarged(tmp_path, make_video):
 
 
 def test_pixel_sums_are_those_of_the_stored_frames(tmp_path, make_video):
-    extracted = extract_clip(
-        make_clip(make_video(tmp_path / "a.mp4")), ClipSpec(keypoints=None, jpeg_quality=100)
-    )
+    extracted = extract_clip(make_clip(make_video(tmp_path / "a.mp4")), ClipSpec(keypoints=None, jpeg_quality=100))
     pixels = np.concatenate([decode(jpeg).reshape(-1, 3) for jpeg in extracted.jpegs]).astype(float)
     assert extracted.pixels.count == len(pixels)
     np.testing.assert_allclose(extracted.pixels.total / len(pixels), pixels.mean(axis=0), atol=0.5)

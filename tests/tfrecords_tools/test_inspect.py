@@ -121,9 +121,7 @@ PLANTED = {
         "has 7 images for 8 frames",
     ),
     "time stands still": (
-        lambda e: (
-            e[1].feature_lists.feature_list["image/timestamp"].feature[1].int64_list.value.__setitem__(0, 0)
-        ),
+        lambda e: e[1].feature_lists.feature_list["image/timestamp"].feature[1].int64_list.value.__setitem__(0, 0),
         "timestamps do not increase",
     ),
     "text not UTF-8": (

@@ -19,9 +19,7 @@ def test_round_trip(tmp_path):
 
 
 def test_unknown_gloss_names_the_nearest():
-    with pytest.raises(
-        LabelMapError, match="'helo' is not in the label map of 2 glosses; did you mean 'hello'"
-    ):
+    with pytest.raises(LabelMapError, match="'helo' is not in the label map of 2 glosses; did you mean 'hello'"):
         LabelMap(["hello", "thanks"]).id("helo")
 
 

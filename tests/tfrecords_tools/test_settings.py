@@ -83,9 +83,7 @@ def test_yaml_faults(tmp_path, content, message):
 
 
 def test_clip_settings_need_no_prefix():
-    values = apply_overrides(
-        {}, ["crop.mode=hands", "short_side=128", "split.test=0.2", "clip.jpeg_quality=80"]
-    )
+    values = apply_overrides({}, ["crop.mode=hands", "short_side=128", "split.test=0.2", "clip.jpeg_quality=80"])
     settings = validate(ConvertSettings, values, "--set")
     assert settings.clip.crop.mode == "hands"
     assert (settings.clip.short_side, settings.clip.jpeg_quality, settings.split.test) == (128, 80, 0.2)

@@ -119,9 +119,7 @@ def test_spans(tmp_path, make_video, span, first, count):
     assert seconds[0] == pytest.approx(first / 25)
 
 
-@pytest.mark.parametrize(
-    "span", [Span(end_frame=40), Span(end_seconds=3.0), Span(start_frame=30, end_frame=40)]
-)
+@pytest.mark.parametrize("span", [Span(end_frame=40), Span(end_seconds=3.0), Span(start_frame=30, end_frame=40)])
 def test_span_beyond_the_end_is_an_error(tmp_path, make_video, span):
     path = make_video(tmp_path / "a.mp4", num_frames=10)
     with pytest.raises(VideoError, match=r"has 10 frames, but|ends at 0\.40 s, but"):

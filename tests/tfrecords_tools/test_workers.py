@@ -81,9 +81,7 @@ def test_workers_never_load_tensorflow(clips, monkeypatch):
 
     def extract(clip, spec):
         extract_clip(clip, spec)
-        return SkippedClip(
-            clip, " ".join(name for name in ("tensorflow", "jax", "keras") if name in sys.modules)
-        )
+        return SkippedClip(clip, " ".join(name for name in ("tensorflow", "jax", "keras") if name in sys.modules))
 
     monkeypatch.setattr(workers, "extract_clip", extract)
     # With keypoints, so that MediaPipe is loaded too.

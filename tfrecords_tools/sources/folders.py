@@ -30,24 +30,16 @@ class _GlossFolders(Source):
             raise UserError(f"{path}: no such folder; expected <gloss>/<file> in it")
         listing, found = Listing(), 0
         for split, folder in _gloss_folders(path):
-            files = sorted(
-                file for file in folder.rglob("*") if file.is_file() and not _is_hidden(file, path)
-            )
+            files = sorted(file for file in folder.rglob("*") if file.is_file() and not _is_hidden(file, path))
             found += bool(files)
             for file in files:
                 if file.suffix.lower() in suffixes:
                     listing.clips.append(self._clip(path, folder.name, split, file))
                 else:
-                    listing.skipped.append(
-                        SkippedPath(str(file), f"{file.suffix or 'no suffix'}: unknown type")
-                    )
+                    listing.skipped.append(SkippedPath(str(file), f"{file.suffix or 'no suffix'}: unknown type"))
         if not listing.clips:
-            what = (
-                "its folders hold no files" if not found else f"no {'/'.join(suffixes)} file in its folders"
-            )
-            raise UserError(
-                f"{path}: {what}; expected <gloss>/<file>, e.g. {path}/hello/01{next(iter(suffixes))}"
-            )
+            what = "its folders hold no files" if not found else f"no {'/'.join(suffixes)} file in its folders"
+            raise UserError(f"{path}: {what}; expected <gloss>/<file>, e.g. {path}/hello/01{next(iter(suffixes))}")
         return listing
 
     def _clip(self, root: Path, gloss: str, split: str | None, file: Path) -> Clip:
@@ -89,17 +81,9 @@ class ImageFolders(_GlossFolders):
 
 def _gloss_folders(path: Path) -> list[tuple[str | None, Path]]:
     """(split, gloss folder) pairs; top-level folders are splits only when all of them are named so."""
-    folders = sorted(
-        folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")
-    )
-    aliases = {"val": "validation", "valid": "validation", "dev": "validation"} | {
-        name: name for name in SPLITS
-    }
-    if (
-        folders
-        and all(folder.name in aliases for folder in folders)
-        and any(f.name == "train" for f in folders)
-    ):
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    aliases = {"val": "validation", "valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
+    if folders and all(folder.name in aliases for folder in folders) and any(f.name == "train" for f in folders):
         return [
             (aliases[split.name], gloss)
             for split in folders

@@ -51,9 +51,7 @@ class Manifest(Source):
         except (UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"{file}: is no UTF-8 CSV ({error})") from None
         if "path" not in header or not {"gloss", "glosses"} & set(header):
-            raise UserError(
-                f"{file}: needs the columns path and gloss (or glosses), found {', '.join(header)}"
-            )
+            raise UserError(f"{file}: needs the columns path and gloss (or glosses), found {', '.join(header)}")
         listing = Listing()
         seen: dict[str, int] = {}
         for number, row in rows:
@@ -121,11 +119,7 @@ def _span(values: dict[str, str]) -> Span:
         start_frame=_number(values, "start_frame", int),
         end_frame=_number(values, "end_frame", int),
     )
-    if (
-        span.start_seconds is not None
-        and span.end_seconds is not None
-        and span.start_seconds >= span.end_seconds
-    ):
+    if span.start_seconds is not None and span.end_seconds is not None and span.start_seconds >= span.end_seconds:
         raise RowError(f"start_seconds {span.start_seconds} is not before end_seconds {span.end_seconds}")
     if span.start_frame is not None and span.end_frame is not None and span.start_frame >= span.end_frame:
         raise RowError(f"start_frame {span.start_frame} is not before end_frame {span.end_frame}")

@@ -164,18 +164,13 @@ class Skeleton:
     def joints(self) -> Array:
         """`[J, 3]` the joints in the order of `JOINT_NAMES`."""
         paired_head = [
-            self.on_head(np.array(point) * (MIRROR_X if side == RIGHT else 1.0))
-            for side, point in _HEAD_POINTS
+            self.on_head(np.array(point) * (MIRROR_X if side == RIGHT else 1.0)) for side, point in _HEAD_POINTS
         ]
         hips = self.sway + HIP * [self.proportions.build, 1, 1]
         pose = [
             self.on_head(NOSE),
             *paired_head,
-            *(
-                points[side]
-                for points in (self.shoulders, self.elbows, self.wrists)
-                for side in (LEFT, RIGHT)
-            ),
+            *(points[side] for points in (self.shoulders, self.elbows, self.wrists) for side in (LEFT, RIGHT)),
             *(self.hands[side, point] for point in _POSE_HAND_POINTS for side in (LEFT, RIGHT)),
             hips,
             hips + (self.sway - hips) * [2, 0, 0],

@@ -21,9 +21,7 @@ from tfrecords_tools.synthetic.signers import Signer
 from tfrecords_tools.synthetic.surface import RIGHT_SIDE, Part, Spheres, hand_spheres, join
 
 
-def render_close_up(
-    signer: Signer, letter: str, rng: np.random.Generator, size: int = 256
-) -> tuple[Array, Array]:
+def render_close_up(signer: Signer, letter: str, rng: np.random.Generator, size: int = 256) -> tuple[Array, Array]:
     """Photographs the signer's dominant hand, still, in the shape of a letter.
 
     Args:
@@ -62,9 +60,7 @@ def render_close_up(
         centre=np.array([0.5, 0.73]) * (width, height) + rng.uniform(-0.03, 0.03, 2) * size,
         rotation=np.eye(3),
     )
-    scene = Scene(
-        camera, draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0
-    )
+    scene = Scene(camera, draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0)
     surface = rasterize(camera, join([forearm, hand_spheres(joints, side, 1.0)]))
     albedo = base_colours(surface.labels, signer.looks)
     paint_hand(albedo, surface, camera, joints, side)

@@ -5,14 +5,14 @@ The layout of the output is documented in ``tfrecords_tools.synthesize``, the co
 
 import csv
 import json
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
+import loky
 import numpy as np
 from tqdm import tqdm
 
@@ -110,9 +110,7 @@ def _jobs(plan: SynthesisPlan) -> list[_Job]:
             for take in range(plan.clips_per_gloss):
                 jobs.append(_Job(_CLIP, (gloss,), index, take, f"clips/{gloss}/{name}_{take:02d}"))
         for take in range(plan.sentences):
-            jobs.append(
-                _Job(_SENTENCE, _sentence(plan, index, take), index, take, f"sentences/{name}_{take:02d}")
-            )
+            jobs.append(_Job(_SENTENCE, _sentence(plan, index, take), index, take, f"sentences/{name}_{take:02d}"))
         for letter in LETTERS:
             for take in range(plan.letters):
                 jobs.append(_Job(_LETTER, (letter,), index, take, f"letters/{letter}/{name}_{take:02d}"))
@@ -239,9 +237,7 @@ def _claim(output: Path, plan: SynthesisPlan) -> None:
     try:
         if not record.exists():
             if output.exists() and any(output.iterdir()):
-                raise UserError(
-                    f"{output} is not empty and was not made by synthesize; choose another --output"
-                )
+                raise UserError(f"{output} is not empty and was not made by synthesize; choose another --output")
             output.mkdir(parents=True, exist_ok=True)
             partial = output / ".synthesis.json.partial"
             partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
@@ -274,16 +270,15 @@ def _render_all(
                 rows[number] = _render(output, plan, job)
                 bar.update()
         else:
-            # Not forked: the caller may hold threads (TensorFlow's, say) that a fork would not survive.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+            # loky: neither forked from a caller that may hold TensorFlow's threads, nor importing its main module.
+            with loky.ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
                 futures = {pool.submit(_render, output, plan, job): number for number, job in enumerate(jobs)}
                 try:
                     for future in as_completed(futures):
                         rows[futures[future]] = future.result()
                         bar.update()
                 except BaseException:
-                    pool.shutdown(cancel_futures=True)
+                    pool.shutdown(kill_workers=True)
                     raise
     return [rows[number] for number in range(len(jobs))]
 

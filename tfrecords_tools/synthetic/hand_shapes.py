@@ -50,9 +50,7 @@ class HandShape:
     @property
     def vector(self) -> Array:
         """`[22]` hand vector (see `anatomy`)."""
-        return np.concatenate([np.ravel(self.thumb), np.ravel(self.fingers), [self.spread]]).astype(
-            np.float64
-        )
+        return np.concatenate([np.ravel(self.thumb), np.ravel(self.fingers), [self.spread]]).astype(np.float64)
 
 
 HAND_SHAPES: dict[str, HandShape] = {

@@ -172,9 +172,7 @@ def paint_clothes(albedo: Array, surface: Surface, camera: Camera, skeleton: Ske
         cv2.fillConvexPoly(canvas, points, skin, cv2.LINE_AA, _SHIFT)
     elif looks.neckline == "round":
         radius = abs(pixel(0.62, 0.0)[0] - pixel(0.0, 0.0)[0])
-        cv2.ellipse(
-            canvas, pixel(0.0, 0.12), (radius, radius * 2 // 3), 0, 0, 360, skin, -1, cv2.LINE_AA, _SHIFT
-        )
+        cv2.ellipse(canvas, pixel(0.0, 0.12), (radius, radius * 2 // 3), 0, 0, 360, skin, -1, cv2.LINE_AA, _SHIFT)
     inside = torso[window]
     albedo[window][inside] = canvas[inside]
 
@@ -247,9 +245,7 @@ def paint_hand(albedo: Array, surface: Surface, camera: Camera, joints: Array, s
 
 
 def _soften(mask: Array, inside: Array, scale: float) -> Array:
-    return (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.6, 0.015 * scale)) / 255.0 * inside)[
-        ..., None
-    ]
+    return (cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(0.6, 0.015 * scale)) / 255.0 * inside)[..., None]
 
 
 def _line(mask: Array, start: Array, end: Array, scale: float) -> None:

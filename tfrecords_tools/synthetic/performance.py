@@ -177,9 +177,7 @@ class SignTake:
         hand = blend(self._shapes[0], self._shapes[1], share)
         if self._movement.wiggle:
             lag = np.arange(4)[:, None] * 0.9
-            hand[9:21] += (
-                self._movement.wiggle * (0.5 + 0.5 * np.sin(angle + lag)) * [1.0, 0.3, 0.1]
-            ).ravel()
+            hand[9:21] += (self._movement.wiggle * (0.5 + 0.5 * np.sin(angle + lag)) * [1.0, 0.3, 0.1]).ravel()
         return hand
 
 
@@ -202,11 +200,7 @@ class _Segment:
         for first, second in zip(self._pair(0), self._pair(1), strict=True):
             arm = between(first, second, share)
             # Hands swing forward on their way, clear of the body.
-            lift = (
-                0.35
-                * min(float(np.linalg.norm(second.wrist - first.wrist)) / 3.0, 1.0)
-                * np.sin(np.pi * share)
-            )
+            lift = 0.35 * min(float(np.linalg.norm(second.wrist - first.wrist)) / 3.0, 1.0) * np.sin(np.pi * share)
             arms.append(ArmPose(arm.wrist + np.array([0.0, 0.0, lift]), arm.rotation, arm.hand))
         return Arms(*arms)
 
@@ -218,9 +212,7 @@ def _plan(takes: Sequence[SignTake], rest: Arms, signer: Signer, rng: np.random.
     """Lays rest, transitions and signs out in time."""
     habits, segments, clock = signer.habits, [], 0.0
 
-    def add(
-        duration: float, phase: str, index: int, ends: tuple[Arms, Arms], take: SignTake | None = None
-    ) -> None:
+    def add(duration: float, phase: str, index: int, ends: tuple[Arms, Arms], take: SignTake | None = None) -> None:
         nonlocal clock
         segments.append(_Segment(clock, duration, phase, index, ends, take))
         clock += duration

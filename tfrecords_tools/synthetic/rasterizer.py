@@ -178,9 +178,7 @@ class Light:
 
 _IS_SKIN = np.isin(np.arange(NUM_LABELS), SKIN)
 _IS_CLOTH = np.isin(np.arange(NUM_LABELS), CLOTH)
-_IS_FINE = np.isin(
-    np.arange(NUM_LABELS), [label + side for label in HAND_PARTS[1:] for side in (0, RIGHT_SIDE)]
-)
+_IS_FINE = np.isin(np.arange(NUM_LABELS), [label + side for label in HAND_PARTS[1:] for side in (0, RIGHT_SIDE)])
 _KERNEL = np.ones((3, 3), np.uint8)
 
 
@@ -206,9 +204,7 @@ def shade(surface: Surface, albedo: Array, light: Light, scale: float) -> Array:
     brightness = _lambert(smooth, light)
     # Ambient occlusion on two scales: a surface deeper than its surroundings gets less light.
     brightness *= 1.0 - 0.20 * np.clip((soft - depth) * (1.0 / (0.05 * scale)), 0.0, 1.0)
-    brightness *= 1.0 - 0.10 * np.clip(
-        (_blur(depth, 0.17 * scale) - depth) * (1.0 / (0.17 * scale)), 0.0, 1.0
-    )
+    brightness *= 1.0 - 0.10 * np.clip((_blur(depth, 0.17 * scale) - depth) * (1.0 / (0.17 * scale)), 0.0, 1.0)
     brightness *= 1.12 - 0.50 * _contours(labels, depth, empty, scale)
     np.maximum(brightness, 0.02, out=brightness)
     # Shadows in skin keep their red, as light that enters skin comes out red. MediaPipe's palm detector

@@ -29,9 +29,7 @@ from tfrecords_tools.synthetic.surface import (
     torso_loft,
 )
 
-_HAND_START = {
-    side: JOINT_NAMES.index(f"{name}_hand/wrist") for side, name in ((LEFT, "left"), (RIGHT, "right"))
-}
+_HAND_START = {side: JOINT_NAMES.index(f"{name}_hand/wrist") for side, name in ((LEFT, "left"), (RIGHT, "right"))}
 _MIDDLE_MCP = 9
 ASPECTS = (1.0, 1.0, 1.0, 1.25, 0.9375)
 """Frame width over height, drawn per clip."""
@@ -161,9 +159,7 @@ def finish(picture: Array, scene: Scene, rng: np.random.Generator) -> Array:
 
 def draw_signer(skeleton: Skeleton, signer: Signer, scene: Scene, camera: Camera) -> Array:
     """`[H, W, 3]` uint8: a posed signer before the scene's background, without grain."""
-    surface = rasterize(
-        camera, body_spheres(skeleton, signer.looks), torso_loft(skeleton, signer.proportions)
-    )
+    surface = rasterize(camera, body_spheres(skeleton, signer.looks), torso_loft(skeleton, signer.proportions))
     albedo = base_colours(surface.labels, signer.looks)
     paint_clothes(albedo, surface, camera, skeleton, signer.looks)
     paint_face(albedo, surface, camera, skeleton, signer.looks)
@@ -254,7 +250,5 @@ def render_empty_scene(rng: np.random.Generator, size: int = 256, num_frames: in
     """
     width, height = frame_size(size, 1.0)
     camera = Camera(width, height, 1.0, np.zeros(2), np.eye(3))
-    scene = Scene(
-        camera, draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0
-    )
+    scene = Scene(camera, draw_light(rng), draw_background(rng, width, height), float(rng.uniform(1.0, 4.0)), 0.0)
     return np.stack([finish(scene.background, scene, rng) for _ in range(num_frames)])

@@ -137,8 +137,7 @@ def _hand_rig() -> _Rig:
         rig.chain(joint[1 + bone], joint[2 + bone], ends, 6, Part.THUMB)
     along, across = joint[9] - joint[0], joint[5] - joint[17]
     heel = [
-        joint[0] + a * across + b * along
-        for a, b in ((0.16, 0.10), (0.04, 0.06), (-0.10, 0.06), (-0.24, 0.12))
+        joint[0] + a * across + b * along for a, b in ((0.16, 0.10), (0.04, 0.06), (-0.10, 0.06), (-0.24, 0.12))
     ]
     for position in np.linspace(0.0, 3.0, 7):
         finger = min(int(position), 2)

@@ -44,9 +44,7 @@ def test_joints_lie_on_the_rendered_person():
         joints = scene.camera.normalised(skeleton.joints()) * [scene.camera.width, scene.camera.height]
         for name, (x, y) in zip(JOINT_NAMES, joints, strict=True):
             if 0 <= x < scene.camera.width and 0 <= y < scene.camera.height:
-                assert surface.labels[int(y), int(x)] != Part.BACKGROUND, (
-                    f"{name} beside signer {signer.name}"
-                )
+                assert surface.labels[int(y), int(x)] != Part.BACKGROUND, f"{name} beside signer {signer.name}"
 
 
 def test_hands_are_drawn_on_their_side():

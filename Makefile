@@ -1,0 +1,59 @@
+# Everything from a bare machine: Python 3.11 or 3.12, make, and libGL.
+#   make quickstart   environment, then the main job: render, convert, train, evaluate, export, predict
+#   make test         environment, then the default tests
+#   make check        what CI checks beside tests: style, types, import contract
+#   make test-slow    the tests that take minutes
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell command -v $(name)),$(name))))
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: help quickstart environment test test-slow check format clean
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+environment: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
+	  echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ..."; exit 2; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || { \
+	  echo "error: libGL.so.1 is missing, which OpenCV needs; on Debian or Ubuntu: apt-get install libgl1"; exit 2; }
+	@start=$$(date +%s); echo "making the environment in $(VENV)"; \
+	if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(RUN) --constraints constraints.txt --editable '.[dev]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi && touch $@ && echo "environment: $$(( $$(date +%s) - start )) s"
+
+quickstart: environment
+	@start=$$(date +%s); set -e; \
+	$(RUN) -m sign_keras.train --config configs/cnn_lstm.yaml; \
+	$(RUN) -m tfrecords_tools.synthesize --output data/never_seen --signers 1 --first-signer 900 \
+	  --clips-per-gloss 1 --num-glosses 1 --seed 2026; \
+	echo "a clip that is in no split, signing \"hello\":"; \
+	$(RUN) -m sign_keras.predict --model tflite/cnn_lstm.tflite data/never_seen/clips; \
+	echo "quickstart: $$(( $$(date +%s) - start )) s after the environment; open runs/cnn_lstm/report.html"
+
+test: environment
+	$(RUN) -m pytest
+
+test-slow: environment
+	$(RUN) -m pytest -m slow
+
+check: environment
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: environment
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info

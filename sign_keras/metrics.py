@@ -1,0 +1,195 @@
+"""How well a recogniser does on isolated signs: shared by training and evaluation, in plain NumPy.
+
+The 95 % interval is a cluster bootstrap: people are drawn with replacement, each with all of their clips, since
+clips of one person succeed and fail together. Drawing clips instead would promise too much.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
+
+from tfrecords_tools.label_map import LabelMap
+
+TOP_K = 5
+INTERVAL_PERCENTILES = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a recogniser said of each clip of a split.
+
+    Attributes:
+        logits: ``[N, V]`` float32.
+        labels: ``[N]`` int64, ids in the recogniser's own label map.
+        media_ids: the clips' names.
+        paths: the videos they came from.
+        signers: who signs; empty where not known.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    media_ids: list[str]
+    paths: list[str]
+    signers: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """``[N]`` int64: id of the likeliest gloss."""
+        return np.asarray(self.logits.argmax(axis=1))
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """``[N, V]`` float64: softmax of the logits."""
+        shifted = self.logits.astype(np.float64)
+        exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def isolated_metrics(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    signers: Sequence[str],
+    label_map: LabelMap,
+    *,
+    split: str,
+    bootstrap_samples: int,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The content of ``metrics.json``, as plain JSON values.
+
+    Macro averages are over the glosses that the split holds. A gloss without clips is listed with support 0 and
+    zeros, which mean nothing. ``interval_over`` says what was resampled: ``signers``, where those whose name is
+    not known count as one each; or ``clips``, where fewer than two signers are known.
+
+    Args:
+        logits: ``[N, V]`` float32.
+        labels: ``[N]`` integers in ``[0, V)``.
+        signers: who signs each clip; empty where not known.
+        label_map: of the V glosses.
+        split: which clips these are.
+        bootstrap_samples: resamplings behind the interval.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: shapes do not agree, there are no clips, or a value is out of range or not finite.
+    """
+    labels = np.asarray(labels)
+    _check(logits, labels, signers, len(label_map))
+    ranks = label_ranks(logits, labels)
+    interval, interval_over = bootstrap_interval(ranks == 0, signers, bootstrap_samples, seed)
+    per_gloss = _per_gloss(labels, logits.argmax(axis=1), label_map)
+    present = [scores for scores in per_gloss.values() if scores["support"]]
+    per_signer = _per_signer(ranks == 0, signers)
+    return {
+        "split": split,
+        "clips": len(labels),
+        "signers": len(per_signer),
+        "top1": float(np.mean(ranks == 0)),
+        "top5": float(np.mean(ranks < TOP_K)),
+        "macro_f1": float(np.mean([scores["f1"] for scores in present])),
+        "macro_recall": float(np.mean([scores["recall"] for scores in present])),
+        "top1_interval": list(interval),
+        "interval_over": interval_over,
+        "chance": 1 / len(label_map),
+        "per_gloss": per_gloss,
+        "per_signer": per_signer,
+    }
+
+
+def label_ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """``[N]`` int64: how many glosses come before the right one; 0 where it is the prediction.
+
+    Equal logits are ordered by id, as ``argmax`` does: a model that says the same of every gloss is right by
+    chance only.
+    """
+    of_label = np.take_along_axis(logits, labels[:, None], axis=1)
+    equal_before = (logits == of_label) & (np.arange(logits.shape[1]) < labels[:, None])
+    return np.asarray(((logits > of_label) | equal_before).sum(axis=1))
+
+
+def bootstrap_interval(
+    correct: np.ndarray, signers: Sequence[str], samples: int, seed: int = 0
+) -> tuple[tuple[float, float], str]:
+    """95 % percentile interval of the share of correct clips; see the module's text.
+
+    Args:
+        correct: ``[N]`` bool.
+        signers: who signs each clip; empty where not known.
+        samples: resamplings.
+        seed: of the resampling.
+
+    Returns:
+        ``(low, high)``, always around the share itself, and what was resampled: ``signers`` or ``clips``.
+    """
+    over_signers = len({signer for signer in signers if signer}) > 1
+    owners = [signer if signer and over_signers else number for number, signer in enumerate(signers)]
+    places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
+    clusters = np.array([places[owner] for owner in owners])
+    counts = np.stack([np.bincount(clusters, weights=correct), np.bincount(clusters)], axis=1)
+    # Clusters that look the same need not be told apart: few kinds remain, however many clips there are.
+    kinds, frequency = np.unique(counts, axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(places), frequency / len(places), size=samples) @ kinds
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], INTERVAL_PERCENTILES)
+    share = float(np.mean(correct))
+    return (min(float(low), share), max(float(high), share)), "signers" if over_signers else "clips"
+
+
+def confusion_matrix(logits: np.ndarray, labels: np.ndarray, num_glosses: int) -> np.ndarray:
+    """``[V, V]`` int64 counts: row the right gloss, column the predicted one."""
+    cells = np.asarray(labels) * num_glosses + logits.argmax(axis=1)
+    return np.bincount(cells, minlength=num_glosses**2).reshape(num_glosses, num_glosses)
+
+
+def worst_confusions(matrix: np.ndarray, limit: int | None = None) -> list[tuple[int, int, int]]:
+    """Pairs of glosses that were mixed up, as ``(right id, predicted id, clips)``, most frequent first.
+
+    Both directions of a pair are kept. Among equals, those come first that are a larger share of their gloss.
+
+    Args:
+        matrix: ``[V, V]`` counts from ``confusion_matrix``.
+        limit: how many at most.
+    """
+    supports = matrix.sum(axis=1)
+    mistakes = matrix - np.diag(np.diag(matrix))
+    pairs = [(int(right), int(predicted)) for right, predicted in np.argwhere(mistakes)]
+    pairs.sort(key=lambda pair: (-mistakes[pair], supports[pair[0]], pair))
+    return [(right, predicted, int(mistakes[right, predicted])) for right, predicted in pairs[:limit]]
+
+
+def _check(logits: np.ndarray, labels: np.ndarray, signers: Sequence[str], num_glosses: int) -> None:
+    if logits.shape != (len(labels), num_glosses) or len(signers) != len(labels):
+        raise ValueError(
+            f"logits {logits.shape}, {len(labels)} labels and {len(signers)} signers do not agree; expected "
+            f"[N, {num_glosses}], N and N"
+        )
+    if not len(labels):
+        raise ValueError("no clips: nothing to measure")
+    if labels.min() < 0 or labels.max() >= num_glosses:
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} for {num_glosses} glosses")
+    if not np.isfinite(logits).all():
+        raise ValueError("logits that are not finite")
+
+
+def _per_gloss(labels: np.ndarray, predicted: np.ndarray, label_map: LabelMap) -> dict[str, dict[str, Any]]:
+    columns = precision_recall_fscore_support(labels, predicted, labels=range(len(label_map)), zero_division=0)
+    return {
+        gloss: {"precision": precision, "recall": recall, "f1": f1, "support": support}
+        for gloss, precision, recall, f1, support in zip(
+            label_map, *(column.tolist() for column in columns), strict=True
+        )
+    }
+
+
+def _per_signer(correct: np.ndarray, signers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    names = np.array(signers, dtype=object)
+    return {
+        signer: {"top1": float(correct[names == signer].mean()), "support": int((names == signer).sum())}
+        for signer in sorted({signer for signer in signers if signer})
+    }
