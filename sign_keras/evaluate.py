@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from tfrecords_tools.clips import SPLITS, ClipSpec, SamplingSpec
+from tfrecords_tools.clips import SPLITS, ClipSpec, CropSpec
 from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
-from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.dataset_info import FILE_NAME, DatasetInfo
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.settings import Settings
 
 if TYPE_CHECKING:  # they load TensorFlow, which a command does only once its arguments make sense
     from sign_keras.data.dataset import Records
@@ -31,6 +32,10 @@ SPEC_FIELDS = {"frames": ("crop", "short_side", "jpeg_quality"), "keypoints": ("
 
 class Recogniser(Protocol):
     """What evaluation needs of an artefact."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
 
     @property
     def label_map(self) -> LabelMap:
@@ -83,7 +88,7 @@ def evaluate(
         split=split,
         bootstrap_samples=bootstrap_samples,
     )
-    write_evaluation(output, predictions, artefact.label_map, metrics, records=records, run=run)
+    write_evaluation(output, predictions, artefact.label_map, metrics, name=artefact.name, records=records, run=run)
     return metrics
 
 
@@ -102,8 +107,9 @@ def evaluate_artefact(
     from sign_keras.metrics import Predictions
 
     check_clip_spec(artefact.clip_spec, records)
-    own_id = _own_ids(artefact.label_map, records, split)
-    logits, labels = [], []
+    own_ids = _own_ids(artefact.label_map, records, split)
+    logits: list[np.ndarray] = []
+    labels: list[int] = []
     names: dict[str, list[str]] = {"media_id": [], "path": [], "signer": []}
     with tqdm(total=records.num_clips(split), desc="evaluating", unit="clip", disable=None) as bar:
         for inputs, label, metadata in _batches(records, split, batch_size):
@@ -114,7 +120,7 @@ def evaluate_artefact(
                 first = names["media_id"][len(labels) + int(np.argmin(np.isfinite(batch).all(axis=1)))]
                 raise UserError(f"{first}: the model's logits are not finite; it cannot be evaluated")
             logits.append(batch)
-            labels += [own_id[index] for index in label.tolist()]
+            labels += [_own_id(own_ids, index, records) for index in label.tolist()]
             bar.update(len(label))
     return Predictions(
         np.concatenate(logits).astype(np.float32),
@@ -131,21 +137,30 @@ def check_clip_spec(wanted: ClipSpec, records: "Records") -> None:
     Raises:
         UserError: naming the first field that differs, and both values.
     """
-    made = records.info.clip_spec.model_copy(update={"sampling": records.sampling})
-    fields = [field for name in records.input_names for field in SPEC_FIELDS[name]]
-    for field in [*fields, "sampling"]:
-        ours, theirs = getattr(wanted, field), getattr(made, field)
-        if ours == theirs or (field == "crop" and ours.mode == theirs.mode == "full"):
-            continue
-        if isinstance(ours, type(theirs)) and hasattr(ours, "model_dump"):
-            differing = next(key for key, value in ours.model_dump().items() if value != getattr(theirs, key))
-            field, ours, theirs = f"{field}.{differing}", getattr(ours, differing), getattr(theirs, differing)
-        raise UserError(
-            f"{records.directory}: {field} is {theirs!r}, but the model wants {ours!r}; convert the videos again "
-            f"with --set {field}={'null' if ours is None else ours}"
-            if not field.startswith("sampling")
-            else f"{records.directory}: opened with {field} {theirs!r}, but the model wants {ours!r}"
-        )
+    made = records.info.clip_spec
+    for name in records.input_names:
+        for section in SPEC_FIELDS[name]:
+            if difference := _difference(section, getattr(wanted, section), getattr(made, section)):
+                field, ours, theirs = difference
+                raise UserError(
+                    f"{records.directory}: {field} is {theirs!r}, but the model wants {ours!r}; convert the videos "
+                    f"again with --set {field}={'null' if ours is None else ours}"
+                )
+    if difference := _difference("sampling", wanted.sampling, records.sampling):
+        field, ours, theirs = difference
+        raise UserError(f"{records.directory}: opened with {field} {theirs!r}, but the model wants {ours!r}")
+
+
+def _difference(field: str, ours: Any, theirs: Any) -> tuple[str, Any, Any] | None:
+    """The first of a section's fields that differ, and both values; None where nothing does."""
+    if ours == theirs:
+        return None
+    if not (isinstance(ours, Settings) and isinstance(theirs, Settings)):
+        return field, ours, theirs
+    if isinstance(ours, CropSpec) and ours.mode == getattr(theirs, "mode", None) == "full":
+        return None  # the margin around hands says nothing then
+    key = next(key for key in type(ours).model_fields if getattr(ours, key) != getattr(theirs, key))
+    return f"{field}.{key}", getattr(ours, key), getattr(theirs, key)
 
 
 def _own_ids(label_map: LabelMap, records: "Records", split: str) -> dict[int, int]:
@@ -158,6 +173,15 @@ def _own_ids(label_map: LabelMap, records: "Records", split: str) -> dict[int, i
                 f"{len(label_map)}; evaluate it on records of the glosses that it was trained on"
             )
     return {number: label_map.id(gloss) for number, gloss in enumerate(records.label_map) if gloss in label_map}
+
+
+def _own_id(own_ids: dict[int, int], index: int, records: "Records") -> int:
+    if index not in own_ids:
+        raise UserError(
+            f"{records.directory}: a record has the label {index}, which {FILE_NAME} does not count; to find it: "
+            f"python -m tfrecords_tools.inspect {records.directory}"
+        )
+    return own_ids[index]
 
 
 def _batches(
@@ -184,7 +208,9 @@ def default_output(model: Path, records: Path, split: str, info: DatasetInfo, ru
     """The run's own directory where this is its own test; else a folder named after all three."""
     if run is not None and run.info == info and run.config.evaluate.split == split:
         return run.directory
-    return Path("evaluation") / f"{model.resolve().stem}-{records.resolve().name}-{split}"
+    model = model.resolve()
+    name = model.name if model.is_dir() else model.stem
+    return Path("evaluation") / f"{name}-{records.resolve().name}-{split}"
 
 
 def format_summary(metrics: dict[str, Any]) -> str:
@@ -235,10 +261,7 @@ def main() -> int:
 
     artefact = load_artefact(arguments.model)
     run = Run.load(arguments.model) if (arguments.model / CONFIG_NAME).is_file() else None
-    sampling = artefact.clip_spec.sampling
-    if not isinstance(sampling, SamplingSpec):
-        raise UserError(f"{arguments.model}: does not say which frames it takes (clip_spec.sampling is missing)")
-    records = Records.open(arguments.records, sampling, artefact.input_names)
+    records = Records.open(arguments.records, artefact.sampling, artefact.input_names)
     output = arguments.output or default_output(arguments.model, arguments.records, arguments.split, info, run)
     metrics = evaluate(
         artefact,

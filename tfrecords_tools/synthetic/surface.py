@@ -11,8 +11,8 @@ from functools import cache
 
 import numpy as np
 
-from tfrecords_tools.synthetic.anatomy import RIGHT, Array, Skeleton
-from tfrecords_tools.synthetic.signers import Looks, Proportions
+from tfrecords_tools.synthetic.anatomy import RIGHT, Array, Proportions, Skeleton
+from tfrecords_tools.synthetic.signers import Looks
 
 RIGHT_SIDE = 16
 """Added to the labels of the right arm and hand, so that crossing hands keep an edge between them."""

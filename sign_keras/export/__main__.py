@@ -1,0 +1,89 @@
+"""``python -m sign_keras.export``: a run to files for servers and phones, behind the parity gate."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sign_keras.export.exporter import FORMATS, QUANTIZATIONS, export_run
+from tfrecords_tools.command_line import SUCCESS, quiet_tensorflow, run_command
+from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
+
+if TYPE_CHECKING:
+    from sign_keras.data.dataset import Records
+    from sign_keras.run import Run
+
+EXAMPLE = """example:
+  python -m sign_keras.export --run runs/demo --formats savedmodel tflite --quantization none dynamic
+
+writes savedmodels/demo/, tflite/demo.tflite and tflite/demo_dynamic.tflite, each with its figures in a .json beside
+it, once their answers have been compared with the run's.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_keras.export",
+        description="Exports a trained run; what does not answer as the run does is not written.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="run directory")
+    parser.add_argument("--formats", required=True, nargs="+", choices=FORMATS, help="what to write")
+    parser.add_argument(
+        "--quantization",
+        nargs="+",
+        choices=QUANTIZATIONS,
+        default=["none"],
+        help="of .tflite files (default: none)",
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path("."), metavar="DIR", help="default: here")
+    return parser
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    quiet_tensorflow()
+
+    from sign_keras.run import Run
+
+    run = Run.load(arguments.run)
+    records = find_records(run)
+    if records is None:
+        print(f"{run.config.records.directory}: the run's records are not there; comparing on noise instead")
+    paths = export_run(
+        run, arguments.formats, arguments.quantization, records=records, output_dir=arguments.output_dir
+    )
+    for path in paths:
+        print(summarise(path))
+    return SUCCESS
+
+
+def find_records(run: "Run") -> "Records | None":
+    """The records that a run was trained on; None where they are gone or have changed since."""
+    from sign_keras.data.dataset import Records
+    from sign_keras.models import input_names
+
+    directory = run.config.records.directory
+    if not (directory / DATASET_INFO_NAME).is_file():
+        return None
+    records = Records.open(directory, run.config.sampling, input_names(run.config.model, run.config.sampling))
+    return records if records.info == run.info else None
+
+
+def summarise(path: Path) -> str:
+    """The figures of an export in a line."""
+    report = json.loads(path.with_name(path.name.removesuffix(".tflite") + ".json").read_text(encoding="utf-8"))
+    parity, latency = report["parity"], report["latency_ms"]
+    times = ", ".join(f"{value:.1f} ms {key.replace('_', ' ')}" for key, value in sorted(latency.items()))
+    return (
+        f"{path}: {report['size_bytes'] / 1e6:.1f} MB, {times}, differs by up to "
+        f"{parity['max_probability_difference']:.1e}, same top answer on {parity['top1_agreement']:.0%} of "
+        f"{parity['num_clips']} clips"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,136 @@
+"""The parity gate: an export answers as the run does, on golden clips, or is not kept.
+
+*Golden clips* are real ones of the validation split where the records are at hand, else noise, black and white.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from sign_keras.inference.artefact import Artefact
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.settings import Settings
+
+if TYPE_CHECKING:
+    from sign_keras.data.dataset import Records
+
+NUM_GOLDEN_CLIPS = 8
+# Latency: median of at most this many calls, in at most this time.
+LATENCY_CALLS, LATENCY_SECONDS = 30, 1.5
+
+
+@dataclass(frozen=True)
+class GoldenClips:
+    """Clips that exports are compared on.
+
+    Attributes:
+        origin: what they are, for reports.
+        inputs: the model's inputs, ``[N, T, ...]`` each.
+    """
+
+    origin: str
+    inputs: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def first(self) -> dict[str, np.ndarray]:
+        """A batch of one."""
+        return {name: values[:1] for name, values in self.inputs.items()}
+
+
+class Parity(Settings):
+    """How an export compares with its run.
+
+    Attributes:
+        golden_clips: what it was compared on.
+        num_clips: how many.
+        max_probability_difference: the largest over all clips and glosses.
+        top1_agreement: share of clips that both call the same.
+    """
+
+    golden_clips: str
+    num_clips: int
+    max_probability_difference: float
+    top1_agreement: float
+
+
+def golden_clips(model: keras.Model, records: "Records | None") -> GoldenClips:
+    """Chooses the clips: real ones where ``records`` has some for validation.
+
+    Args:
+        model: whose inputs they are.
+        records: opened with the model's sampling and inputs.
+    """
+    if records is not None and records.num_clips("validation"):
+        batches = records.evaluation_batches("validation", NUM_GOLDEN_CLIPS)
+        inputs = next(batches.as_numpy_iterator())[0]
+        return GoldenClips(f"validation clips of {records.info.name}", inputs)
+    shapes = {tensor.name: (NUM_GOLDEN_CLIPS, *tensor.shape[1:]) for tensor in model.inputs}
+    dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in model.inputs}
+    return GoldenClips(
+        "noise, black and white", {name: _synthetic(shape, dtypes[name]) for name, shape in shapes.items()}
+    )
+
+
+def _synthetic(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    if dtype.kind == "b":  # a mask: clips of every length from one frame on
+        num_real = np.linspace(1, shape[1], shape[0]).astype(int)
+        return np.arange(shape[1]) < num_real[:, None]
+    if dtype != np.uint8:
+        return rng.random(shape, np.float32).astype(dtype)
+    clips = rng.integers(0, 256, shape, np.uint8)
+    clips[-2], clips[-1] = 0, 255
+    return clips
+
+
+def compare(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Parity:
+    """Runs the golden clips through an export.
+
+    Args:
+        expected: ``[N, V]``, the run's probabilities.
+        exported: what to compare.
+        golden: the clips.
+    """
+    found = exported.probabilities(golden.inputs)
+    return Parity(
+        golden_clips=golden.origin,
+        num_clips=len(golden),
+        max_probability_difference=float(np.abs(found - expected).max()),
+        top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+    )
+
+
+def check(parity: Parity, limit: float, what: str) -> None:
+    """Lets a float32 export pass.
+
+    Raises:
+        UserError: it differs by more than ``limit``, or its answers are no numbers.
+    """
+    if not parity.max_probability_difference <= limit:  # so written that NaN does not pass
+        raise UserError(
+            f"{what}: not written: on {parity.num_clips} clips ({parity.golden_clips}) its probabilities differ "
+            f"from the run's by up to {parity.max_probability_difference:.2g}, more than "
+            f"export.max_probability_difference={limit:g}; {parity.top1_agreement:.0%} of the top answers agree"
+        )
+
+
+def latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
+    """Median milliseconds for one clip through the model alone."""
+    clip = golden.first()
+    return _median_ms(lambda: artefact.logits(clip))
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    call()
+    durations: list[float] = []
+    while len(durations) < LATENCY_CALLS and sum(durations) < LATENCY_SECONDS:
+        start = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - start)
+    return round(float(np.median(durations)) * 1e3, 3)

@@ -1,0 +1,46 @@
+"""SavedModels: for TensorFlow Serving, for Python without this package, and on the way to TFLite."""
+
+from collections import Counter
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from sign_keras.inference.info import OUTPUT, SIGNATURE
+from tfrecords_tools.command_line import quiet_stderr
+
+
+def write_saved_model(model: keras.Model, directory: Path, batch_size: int | None = None) -> None:
+    """Writes a model's inference graph with one signature: its inputs by name to ``logits`` ``[B, V]`` float32.
+
+    Args:
+        model: its recurrent layers are set to the portable implementation, for good.
+        directory: to write.
+        batch_size: fixes every shape; None leaves the batch open.
+    """
+    for layer in model.layers:
+        # On a machine with a GPU, Keras would trace cuDNN's kernel, which runs nowhere else.
+        if hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False
+    signature = {
+        tensor.name: tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype, name=tensor.name)
+        for tensor in model.inputs
+    }
+
+    def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {OUTPUT: model(inputs, training=False)}
+
+    function = tf.function(serve, input_signature=[signature]).get_concrete_function()
+    module = tf.Module()
+    # What the graph captures has to hang on the module; a Keras model would bring its training functions along.
+    module.captured = [variable.value for variable in model.variables]
+    with quiet_stderr():
+        tf.saved_model.save(module, str(directory), signatures={SIGNATURE: function})
+
+
+def count_graph_ops(directory: Path) -> dict[str, int]:
+    """How many nodes of each TensorFlow op a SavedModel's serving graph holds, most frequent first."""
+    graph = tf.saved_model.load(str(directory)).signatures[SIGNATURE].graph.as_graph_def()
+    # The signature calls a function that holds the model; loops are functions too.
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return dict(Counter(node.op for node in nodes).most_common())

@@ -1,0 +1,1 @@
+"""From a trained or exported model and a video to glosses."""

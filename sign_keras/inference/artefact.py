@@ -1,0 +1,249 @@
+"""Any trained model behind one face: a run directory, a SavedModel or a ``.tflite`` file."""
+
+import abc
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import loky
+import numpy as np
+
+from sign_keras.inference.info import (
+    FORMAT_VERSION,
+    OUTPUT,
+    SIGNATURE,
+    ArtefactInfo,
+    installed_version,
+    read_from_saved_model,
+    read_from_tflite,
+)
+from sign_keras.run import CONFIG_NAME, METRICS_NAME, Run
+from tfrecords_tools.clips import ClipSpec, SamplingSpec
+from tfrecords_tools.command_line import UserError, quiet_stderr
+from tfrecords_tools.dataset_info import SplitInfo
+from tfrecords_tools.label_map import LabelMap
+
+KINDS = "a run directory, a SavedModel directory or a .tflite file"
+
+
+class Artefact(abc.ABC):
+    """A model that can be used, and what it takes to use it.
+
+    Attributes:
+        info: its description.
+        label_map: gloss of each logit.
+    """
+
+    def __init__(self, info: ArtefactInfo) -> None:
+        self.info = info
+        self.label_map = LabelMap(info.glosses)
+
+    @property
+    def name(self) -> str:
+        """Name of the run that it came from."""
+        return self.info.name
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """How a video becomes its input; ``sampling`` is set."""
+        return self.info.clip_spec
+
+    @property
+    def sampling(self) -> SamplingSpec:
+        """Which frames it sees, and at what size."""
+        sampling = self.info.clip_spec.sampling
+        if sampling is None:
+            raise ValueError(f"{self.name}: an artefact's clip_spec has its sampling")
+        return sampling
+
+    @property
+    def keypoint_layout(self) -> str | None:
+        """Name of the layout of the keypoints in its records; None where they have none."""
+        return self.info.clip_spec.keypoints
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Named probabilities below which an answer is to be doubted."""
+        return self.info.thresholds
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that ``logits`` takes."""
+        return self.info.input_names
+
+    @abc.abstractmethod
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Runs the model.
+
+        Args:
+            inputs: what ``data.dataset.prepare_clip`` makes, stacked: each of ``input_names`` as ``[B, T, ...]``.
+
+        Returns:
+            ``[B, V]`` float32, unnormalised.
+        """
+
+    def probabilities(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Softmax of ``logits``: ``[B, V]`` float32."""
+        logits = self.logits(inputs).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+class RunArtefact(Artefact):
+    """The best epoch of a training, in float32 whatever the precision it was trained at.
+
+    Attributes:
+        model: the Keras model.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Loads the model.
+
+        Raises:
+            UserError: the run has no weights yet, or they do not fit.
+        """
+        super().__init__(_describe(run))
+        with _float32_policy():
+            self.model = run.load_model()
+
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See ``Artefact``."""
+        chosen = {name: inputs[name] for name in self.input_names}
+        return np.asarray(self.model.predict_on_batch(chosen), np.float32)
+
+
+class SavedModelArtefact(Artefact):
+    """A SavedModel that ``sign_keras.export`` wrote."""
+
+    def __init__(self, directory: Path) -> None:
+        """Loads it.
+
+        Raises:
+            UserError: it carries no description, or is damaged.
+        """
+        super().__init__(read_from_saved_model(directory))
+        import tensorflow as tf
+
+        try:
+            self._loaded = tf.saved_model.load(str(directory))
+            self._run = self._loaded.signatures[SIGNATURE]
+        except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+            raise UserError(f"{directory}: cannot be loaded ({_first_line(error)}); export the run again") from None
+
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See ``Artefact``."""
+        import tensorflow as tf
+
+        outputs = self._run(**{name: tf.constant(inputs[name]) for name in self.input_names})
+        return np.asarray(outputs[OUTPUT].numpy(), np.float32)
+
+
+class TFLiteArtefact(Artefact):
+    """A ``.tflite`` file that ``sign_keras.export`` wrote."""
+
+    def __init__(self, path: Path, num_threads: int | None = None) -> None:
+        """Loads it.
+
+        Args:
+            path: the file.
+            num_threads: of the interpreter; by default one a core.
+
+        Raises:
+            UserError: it carries no description, or is damaged.
+        """
+        super().__init__(read_from_tflite(path))
+        try:
+            with quiet_stderr():  # it announces its delegate
+                from ai_edge_litert.interpreter import Interpreter
+
+                self._interpreter = Interpreter(str(path), num_threads=num_threads or loky.cpu_count())
+                self._interpreter.allocate_tensors()
+                self._run = self._interpreter.get_signature_runner(SIGNATURE)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{path}: cannot be loaded ({_first_line(error)}); export the run again") from None
+
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See ``Artefact``; the file holds a batch of one, so clips go through it one by one."""
+        num_clips = len(inputs[self.input_names[0]])
+        rows = [
+            self._run(**{name: inputs[name][clip : clip + 1] for name in self.input_names})[OUTPUT]
+            for clip in range(num_clips)
+        ]
+        return np.concatenate(rows).astype(np.float32)
+
+
+def load_artefact(path: Path) -> Artefact:
+    """Loads a run directory, a SavedModel directory or a ``.tflite`` file.
+
+    Raises:
+        UserError: the path is missing, is none of these, or was not written by this package.
+    """
+    if path.suffix == ".tflite" and path.is_file():
+        return TFLiteArtefact(path)
+    if (path / "saved_model.pb").is_file():
+        return SavedModelArtefact(path)
+    if (path / CONFIG_NAME).is_file():
+        return RunArtefact(Run.load(path))
+    if not path.exists():
+        raise UserError(f"{path}: no such file or directory; expected {KINDS}")
+    if path.is_dir():
+        raise UserError(f"{path}: holds neither {CONFIG_NAME} nor saved_model.pb; expected {KINDS}")
+    raise UserError(f"{path}: no model has the suffix {path.suffix!r}; expected {KINDS}")
+
+
+def _describe(run: Run) -> ArtefactInfo:
+    from sign_keras.models import input_names
+
+    return ArtefactInfo(
+        format_version=FORMAT_VERSION,
+        name=run.config.name,
+        glosses=run.label_map.glosses,
+        clip_spec=run.clip_spec,
+        input_names=input_names(run.config.model, run.config.sampling),
+        trained_on=run.info.name,
+        records_source=run.info.source,
+        model_card=_model_card(run),
+        sign_keras_version=installed_version(),
+    )
+
+
+def _model_card(run: Run) -> str:
+    train = run.info.splits.get("train", SplitInfo())
+    sentences = [
+        f"{run.config.name}: a {run.config.model.architecture} that names one of {len(run.label_map)} signs.",
+        f"Trained on {train.clips} clips of {len(train.signers)} known signers from the records "
+        f"{run.info.name!r} ({run.info.source}).",
+    ]
+    metrics = _metrics(run)
+    if "top1" in metrics:
+        of = f"{metrics.get('clips', '?')} clips of the {metrics.get('split', 'test')} split"
+        sentences.append(f"Top-1 accuracy {metrics['top1']:.3f} on {of}.")
+    sentences.append("It always answers with one of its signs, whatever the video shows.")
+    return " ".join(sentences)
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    try:
+        metrics = json.loads((run.directory / METRICS_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # not evaluated yet
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
+
+
+@contextlib.contextmanager
+def _float32_policy() -> Iterator[None]:
+    """Builds layers in float32 within the context: half precision is for training and its hardware."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,140 @@
+"""What travels inside every exported model, so that the file alone is enough to use it.
+
+A SavedModel carries it in ``assets.extra/``, which TensorFlow keeps for such files. A ``.tflite`` carries it as
+*associated files*, in TFLite's own convention: a zip archive after the flatbuffer's end, which interpreters do
+not see and any unzip program opens. Both hold ``sign_keras.json`` (an ``ArtefactInfo``) and ``labels.txt`` (one
+gloss a line, in the order of the logits), for apps that want no more than the names.
+"""
+
+import importlib.metadata
+import zipfile
+from pathlib import Path
+
+import pydantic
+
+from tfrecords_tools.clips import ClipSpec
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.settings import Settings
+
+# Raised by every change that old readers would misread.
+FORMAT_VERSION = 1
+INFO_NAME = "sign_keras.json"
+LABELS_NAME = "labels.txt"
+ASSETS_FOLDER = "assets.extra"
+# The function that every export offers, and what its output is called.
+SIGNATURE = "serving_default"
+OUTPUT = "logits"
+# Zip entries carry a date; a fixed one keeps the same export the same bytes.
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class ArtefactInfo(Settings):
+    """Everything about a model that its weights do not say.
+
+    Attributes:
+        format_version: ``FORMAT_VERSION`` of the writer.
+        name: of the run that it came from.
+        glosses: gloss of each logit.
+        clip_spec: how a video becomes the model's input, sampling included.
+        input_names: the model's inputs among ``frames``, ``keypoints`` and ``frame_mask``.
+        thresholds: named probabilities below which an answer is to be doubted; empty where none was tuned.
+        trained_on: name of the records.
+        records_source: the format that those came from.
+        model_card: a few sentences for people.
+        sign_keras_version: what wrote it.
+    """
+
+    format_version: int
+    name: str
+    glosses: tuple[str, ...] = pydantic.Field(min_length=1)
+    clip_spec: ClipSpec
+    input_names: tuple[str, ...] = pydantic.Field(min_length=1)
+    thresholds: dict[str, float] = pydantic.Field(default_factory=dict)
+    trained_on: str
+    records_source: str
+    model_card: str
+    sign_keras_version: str
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "ArtefactInfo":
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(f"format_version {self.format_version}, this version reads {FORMAT_VERSION}")
+        if self.clip_spec.sampling is None:
+            raise ValueError("clip_spec.sampling is missing")
+        LabelMap(self.glosses)  # raises where a gloss stands for two ids
+        return self
+
+
+def installed_version() -> str:
+    """Version of this package; ``not installed`` when it runs from a checkout."""
+    try:
+        return importlib.metadata.version("sign_keras")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def add_to_saved_model(directory: Path, info: ArtefactInfo) -> None:
+    """Adds the description to a SavedModel."""
+    folder = directory / ASSETS_FOLDER
+    folder.mkdir(exist_ok=True)
+    for name, text in _files(info).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def add_to_tflite(path: Path, info: ArtefactInfo) -> None:
+    """Adds the description to a ``.tflite`` that has none yet."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in _files(info).items():
+            archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), text)
+
+
+def read_from_saved_model(directory: Path) -> ArtefactInfo:
+    """Reads a SavedModel's description.
+
+    Raises:
+        UserError: it has none, or one of another version.
+    """
+    try:
+        text = (directory / ASSETS_FOLDER / INFO_NAME).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{directory}: a SavedModel without {ASSETS_FOLDER}/{INFO_NAME}; expected one that sign_keras.export "
+            "wrote"
+        ) from None
+    return _parse(text, directory)
+
+
+def read_from_tflite(path: Path) -> ArtefactInfo:
+    """Reads a ``.tflite``'s description.
+
+    Raises:
+        UserError: it has none, or one of another version.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(INFO_NAME).decode()
+    except (zipfile.BadZipFile, KeyError):
+        raise UserError(
+            f"{path}: carries no {INFO_NAME}; expected a whole .tflite file that sign_keras.export wrote"
+        ) from None
+    return _parse(text, path)
+
+
+def _files(info: ArtefactInfo) -> dict[str, str]:
+    return {
+        INFO_NAME: info.model_dump_json(indent=1),
+        LABELS_NAME: "".join(f"{gloss}\n" for gloss in info.glosses),
+    }
+
+
+def _parse(text: str, path: Path) -> ArtefactInfo:
+    try:
+        return ArtefactInfo.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "description"
+        raise UserError(
+            f"{path}: {INFO_NAME}: {where}: {fault['msg'].removeprefix('Value error, ')}; it was exported by "
+            "another version or is damaged: export the run again"
+        ) from None

@@ -1,0 +1,102 @@
+"""Videos to glosses, by the very code that made the training's records.
+
+A video becomes a record in memory (frames through JPEG, keypoints through float16), the record becomes a clip as
+in evaluation: so a file's answer is the answer that evaluation gave for the same clip.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sign_keras.data.dataset import prepare_clip
+from sign_keras.inference.artefact import Artefact
+from tfrecords_tools.clips import Clip, ClipSpec
+from tfrecords_tools.extract import ExtractedClip, SkippedClip
+from tfrecords_tools.keypoint_layout import LAYOUTS
+from tfrecords_tools.schema import encode_record, parse_record
+from tfrecords_tools.workers import extract_clips
+
+
+@dataclass(frozen=True)
+class ScoredGloss:
+    """A gloss and its probability."""
+
+    gloss: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A video's answer.
+
+    Attributes:
+        path: of the video.
+        glosses: the most probable ones, best first.
+        seconds: from the video's first frame to its last.
+    """
+
+    path: str
+    glosses: tuple[ScoredGloss, ...]
+    seconds: float
+
+
+class Predictor:
+    """Answers for video files."""
+
+    def __init__(self, artefact: Artefact, top_k: int = 5) -> None:
+        """Prepares an artefact for files.
+
+        Args:
+            artefact: the model.
+            top_k: glosses in an answer; all where the model has fewer.
+
+        Raises:
+            ValueError: ``top_k`` is below 1.
+        """
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, got {top_k}")
+        self.artefact = artefact
+        self._top_k = top_k
+        self._spec = extraction_spec(artefact.clip_spec, artefact.input_names)
+        needs_layout = "keypoints" in artefact.input_names and artefact.keypoint_layout
+        self._layout = LAYOUTS[artefact.keypoint_layout] if needs_layout and artefact.keypoint_layout else None
+
+    def predict(self, paths: Iterable[str], workers: int | None = None) -> Iterator[Prediction | SkippedClip]:
+        """Answers for each video, in the order given; one that cannot be read whole is a ``SkippedClip``.
+
+        Args:
+            paths: of videos; work on a few begins ahead of the answers.
+            workers: processes that read videos; by default one a core.
+        """
+        clips = (Clip(path=path, glosses=(), media_id=path) for path in paths)
+        for extracted in extract_clips(clips, self._spec, workers):
+            yield extracted if isinstance(extracted, SkippedClip) else self._answer(extracted)
+
+    def inputs(self, extracted: ExtractedClip) -> dict[str, np.ndarray]:
+        """A clip as the model takes it: a batch of one, as ``Artefact.logits`` wants it."""
+        parsed = parse_record(encode_record(extracted, label_ids=[]), self._layout)
+        clip = prepare_clip(parsed, self.artefact.sampling, self.artefact.input_names, layout=self._layout)
+        return {name: value.numpy()[np.newaxis] for name, value in clip.items()}
+
+    def _answer(self, extracted: ExtractedClip) -> Prediction:
+        probabilities = self.artefact.probabilities(self.inputs(extracted))[0]
+        best = np.argsort(-probabilities, kind="stable")[: self._top_k]
+        glosses = tuple(
+            ScoredGloss(self.artefact.label_map.glosses[index], float(probabilities[index])) for index in best
+        )
+        return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]))
+
+
+def extraction_spec(spec: ClipSpec, input_names: Iterable[str]) -> ClipSpec:
+    """What to extract from a video: as for records, less the keypoints that nothing looks at.
+
+    MediaPipe takes forty times as long as decoding. The frames do not depend on it, unless the hands say where to
+    crop.
+
+    Args:
+        spec: of the records.
+        input_names: of the model.
+    """
+    needs_keypoints = spec.crop.mode == "hands" or "keypoints" in input_names
+    return spec.model_copy(update={"sampling": None, "keypoints": spec.keypoints if needs_keypoints else None})

@@ -1,0 +1,156 @@
+"""``python -m sign_keras.predict``: which signs do these videos show?"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfrecords_tools.command_line import (
+    SKIPPED_INPUTS,
+    SUCCESS,
+    UserError,
+    quiet_tensorflow,
+    run_command,
+)
+
+if TYPE_CHECKING:
+    from sign_keras.inference.predictor import Prediction
+    from tfrecords_tools.extract import SkippedClip
+
+EXAMPLE = """example:
+  python -m sign_keras.predict --model runs/demo my_clips/ extra.mp4
+  find . -name '*.mp4' | python -m sign_keras.predict --model tflite/demo.tflite --json -
+
+Exit status 1: some videos could not be read; they are listed with the reason.
+"""
+STDIN = "-"
+BAR_WIDTH = 20
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sign_keras.predict",
+        description="Names the signs in videos, with a run, a SavedModel or a .tflite file.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model", required=True, type=Path, metavar="PATH", help="run directory, SavedModel directory or .tflite"
+    )
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="files, folders (all videos below), or - for paths on standard input, one a line",
+    )
+    parser.add_argument("--top-k", type=int, default=3, metavar="K", help="glosses for each video (default 3)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line for each video")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that read videos (default: one a core)")
+    return parser
+
+
+def main() -> int:
+    """Runs the command."""
+    arguments = build_parser().parse_args()
+    for option, value in (("--top-k", arguments.top_k), ("--workers", arguments.workers)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} {value}: must be at least 1")
+    paths = find_videos(arguments.videos)
+    quiet_tensorflow(run_half_op=True)
+
+    from tqdm import tqdm
+
+    from sign_keras.inference.artefact import load_artefact
+    from sign_keras.inference.predictor import Prediction, Predictor
+
+    predictor = Predictor(load_artefact(arguments.model), arguments.top_k)
+    describe = _as_json if arguments.json else _as_text
+    num_skipped = 0
+    with tqdm(total=len(paths), unit="video", disable=None, leave=False) as bar:
+        # The bar goes to standard error, the answers to standard output; bar.write keeps them apart.
+        for result in predictor.predict(paths, arguments.workers):
+            bar.update()
+            bar.write(describe(result), file=sys.stdout)
+            sys.stdout.flush()
+            num_skipped += not isinstance(result, Prediction)
+    return SKIPPED_INPUTS if num_skipped else SUCCESS
+
+
+def find_videos(arguments: Sequence[str]) -> list[str]:
+    """Paths that the arguments name: files as they are, folders' videos in natural order, ``-`` standard input's.
+
+    Raises:
+        UserError: a folder has no video, or standard input no path.
+    """
+    paths = []
+    for argument in arguments:
+        if argument == STDIN:
+            lines = [line.rstrip("\r\n") for line in sys.stdin]
+            paths += [line for line in lines if line.strip()]
+            if not paths:
+                raise UserError("-: no path on standard input; expected one a line")
+        elif Path(argument).is_dir():
+            paths += _videos_below(Path(argument))
+        else:
+            paths.append(argument)  # one that is missing is listed with the other videos that cannot be read
+    return paths
+
+
+def _videos_below(folder: Path) -> list[str]:
+    from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES + IMAGE_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise UserError(f"{folder}: no video below this folder; expected files such as 01.mp4")
+    return [str(path) for path in sorted(found, key=_natural_order)]
+
+
+def _natural_order(path: Path) -> list[list[tuple[int, int, str]]]:
+    """Sorts ``clip_2`` before ``clip_10``."""
+    return [
+        [(0, int(token), "") if token.isdecimal() else (1, 0, token.casefold()) for token in _tokens(part)]
+        for part in path.parts
+    ]
+
+
+def _tokens(text: str) -> list[str]:
+    return [token for token in re.split(r"(\d+)", text) if token]
+
+
+def _as_json(result: "Prediction | SkippedClip") -> str:
+    from sign_keras.inference.predictor import Prediction
+
+    content: dict[str, object]
+    if isinstance(result, Prediction):
+        scores = [{"gloss": item.gloss, "probability": round(item.probability, 6)} for item in result.glosses]
+        content = {"path": result.path, "predictions": scores}
+    else:
+        content = {"path": result.clip.path, "error": result.reason}
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _as_text(result: "Prediction | SkippedClip") -> str:
+    from sign_keras.inference.predictor import Prediction
+
+    if not isinstance(result, Prediction):
+        return f"{result.clip.path}\n  skipped: {result.reason}"
+    width = max(len(item.gloss) for item in result.glosses)
+    rows = [
+        f"  {item.gloss:<{width}}  {item.probability:6.1%}  {'#' * round(item.probability * BAR_WIDTH)}".rstrip()
+        for item in result.glosses
+    ]
+    return "\n".join([result.path, *rows])
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,65 @@
+"""Tiny records and a tiny configuration: 3 glosses, 6 signers, 3 frames of 32 pixels."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sign_keras.config import Config
+from tests.conftest import moving_square
+from tfrecords_tools.convert import convert_source
+from tfrecords_tools.video import write_video
+
+GLOSSES = ("hello", "thanks", "yes")
+
+
+@pytest.fixture(scope="session")
+def tiny_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """18 clips of 6 to 8 frames by 6 signers, converted without keypoints; splits by signer, none empty."""
+    root = tmp_path_factory.mktemp("tiny")
+    for number, gloss in enumerate(GLOSSES):
+        for signer in range(6):
+            path = root / "videos" / gloss / f"s{signer}_0.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, moving_square(6 + number, ground=20 + 12 * (number * 6 + signer)), 12)
+    convert_source(
+        "video_folders",
+        root / "videos",
+        root / "records",
+        {
+            "keypoints": None,
+            "short_side": 40,
+            "clips_per_shard": 5,
+            "split": {"validation": 0.2, "test": 0.2},
+            "source": {"signer_pattern": "(?P<signer>s[0-9]+)_"},
+        },
+        workers=1,
+    )
+    return root / "records"
+
+
+@pytest.fixture
+def tiny_config(tiny_records: Path) -> Callable[..., Config]:
+    """``tiny_config(train={...}, ...)``: sections are merged over a configuration that trains in seconds."""
+
+    def make(**changes: dict[str, Any]) -> Config:
+        values: dict[str, Any] = {
+            "name": "tiny",
+            "records": {"directory": tiny_records},
+            "sampling": {"num_frames": 3, "height": 32, "width": 32},
+            "data": {"augment": {"zoom": 0.2, "rotation": 5, "brightness": 0.1}},
+            "model": {
+                "architecture": "cnn_lstm",
+                "backbone_width": 0.35,
+                "backbone_weights": "none",
+                "backbone_trainable": False,
+                "lstm_units": 4,
+            },
+            "train": {"epochs": 2, "batch_size": 4, "learning_rate": 0.01},
+        }
+        for section, change in changes.items():
+            values[section] = {**values.get(section, {}), **change}
+        return Config.model_validate(values)
+
+    return make

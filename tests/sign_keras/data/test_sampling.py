@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sign_keras.data.sampling import sample_frames
+from tfrecords_tools.clips import SamplingSpec
+
+
+def sample(num_available: int, num_frames: int, *, rate: float = 25, frame_rate: float | None = None, offsets=None):
+    timestamps = tf.constant([round(index * 1e6 / rate) for index in range(num_available)], tf.int64)
+    sampling = SamplingSpec(num_frames=num_frames, frame_rate=frame_rate, height=32, width=32)
+    indices, mask = sample_frames(timestamps, sampling, offsets)
+    return indices.numpy().tolist(), mask.numpy().tolist()
+
+
+def test_even_sampling_of_as_many_frames_takes_each_once():
+    assert sample(7, 7)[0] == list(range(7))
+
+
+def test_even_sampling_takes_the_middle_of_each_part():
+    assert sample(12, 3)[0] == [2, 6, 10]
+    assert sample(9, 1)[0] == [4]
+
+
+def test_even_sampling_repeats_frames_of_short_clips_in_order():
+    indices, mask = sample(2, 6)
+    assert indices == [0, 0, 0, 1, 1, 1]
+    assert all(mask)
+    assert sample(1, 4)[0] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.999999])
+def test_jittered_frames_stay_within_their_parts(offset):
+    indices, _ = sample(20, 4, offsets=tf.fill([4], offset))
+    assert [index // 5 for index in indices] == [0, 1, 2, 3]
+
+
+def test_sampling_at_the_clips_own_rate_takes_each_frame_once_and_pads():
+    indices, mask = sample(5, 8, frame_rate=25)
+    assert indices[:5] == [0, 1, 2, 3, 4]
+    assert mask == [True] * 5 + [False] * 3
+    assert indices[5:] == [4, 4, 4]
+
+
+def test_sampling_at_a_rate_takes_the_middle_of_long_clips():
+    indices, mask = sample(100, 10, frame_rate=25)
+    assert indices == list(range(45, 55))
+    assert all(mask)
+
+
+def test_sampling_at_half_the_rate_takes_every_other_frame():
+    indices, mask = sample(20, 10, frame_rate=12.5)
+    assert np.diff(indices).tolist() == [2] * 9
+    assert all(mask)
+
+
+def test_sampling_at_a_rate_of_a_still_image_gives_one_real_frame():
+    assert sample(1, 4, frame_rate=10) == ([0, 0, 0, 0], [True, False, False, False])
+
+
+def test_sampling_is_the_same_in_a_graph():
+    sampling = SamplingSpec(num_frames=5, frame_rate=10, height=32, width=32)
+    timestamps = tf.constant([0, 40_000, 90_000, 400_000], tf.int64)
+    eager = sample_frames(timestamps, sampling)
+    graph = tf.function(lambda stamps: sample_frames(stamps, sampling))(timestamps)
+    for a, b in zip(eager, graph, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,110 @@
+import keras
+import numpy as np
+import pytest
+
+from sign_keras.config import CNNLSTMConfig
+from sign_keras.models import build_model, input_names
+from sign_keras.models.backbones import mobilenet_v2
+from sign_keras.models.layers import FrameWise
+from tfrecords_tools.clips import SamplingSpec
+from tfrecords_tools.command_line import UserError
+
+CONFIG = CNNLSTMConfig(
+    architecture="cnn_lstm", backbone_width=0.35, backbone_weights="none", backbone_trainable=True, lstm_units=8
+)
+EVEN = SamplingSpec(num_frames=3, height=32, width=32)
+PADDED = SamplingSpec(num_frames=3, frame_rate=10, height=32, width=32)
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+def clips(count=2, num_frames=3):
+    return np.random.default_rng(0).integers(0, 256, (count, num_frames, 32, 32, 3), np.uint8)
+
+
+def test_shapes_and_parameter_count():
+    model = build_model(CONFIG, EVEN, 5)
+    assert model({"frames": clips()}).shape == (2, 5)
+    # MobileNetV2 of width 0.35 without its classifier has 410,208 parameters (keras.applications).
+    lstm, head = 4 * (1280 + 8 + 1) * 8, (8 + 1) * 5
+    assert model.count_params() == 410_208 + lstm + head
+
+
+def test_input_names_say_what_the_model_takes():
+    for sampling in (EVEN, PADDED):
+        model = build_model(CONFIG, sampling, 5)
+        assert {tensor.name for tensor in model.inputs} == set(input_names(CONFIG, sampling))
+
+
+def test_padding_never_changes_logits():
+    model = build_model(CONFIG, PADDED, 5)
+    frames, mask = clips(), np.array([[True, True, False], [True, True, True]])
+    other = frames.copy()
+    other[0, 2] = 255 - other[0, 2]
+    first = model({"frames": frames, "frame_mask": mask}, training=False)
+    second = model({"frames": other, "frame_mask": mask}, training=False)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert np.abs(np.asarray(first) - model({"frames": other, "frame_mask": np.ones_like(mask)})).max() > 1e-6
+
+
+def test_a_batch_gives_what_single_clips_give():
+    model = build_model(CONFIG, EVEN, 5)
+    frames = clips(3)
+    singles = np.concatenate([model({"frames": frames[i : i + 1]}, training=False) for i in range(3)])
+    np.testing.assert_allclose(model({"frames": frames}, training=False), singles, atol=1e-5)
+
+
+def test_folding_time_equals_time_distributed():
+    backbone = mobilenet_v2(32, 32, width_multiplier=0.35, weights="none")
+    frames = clips().astype(np.float32)
+    folded, unrolled = FrameWise(backbone), keras.layers.TimeDistributed(backbone)
+    np.testing.assert_allclose(folded(frames), unrolled(frames), atol=1e-5)
+    assert folded.compute_output_shape((None, 3, 32, 32, 3)) == (None, 3, 1280)
+
+
+def test_saving_and_loading_keeps_the_logits(tmp_path):
+    model = build_model(CONFIG, EVEN, 5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model({"frames": clips()}), loaded({"frames": clips()}))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_keeps_logits_in_float32(policy):
+    keras.mixed_precision.set_dtype_policy(policy)
+    logits = build_model(CONFIG, EVEN, 5)({"frames": clips()})
+    assert logits.dtype == "float32"
+    assert np.isfinite(logits).all()
+
+
+def test_a_frozen_backbone_has_no_trainable_variables_and_keeps_its_statistics():
+    model = build_model(CONFIG.model_copy(update={"backbone_trainable": False}), EVEN, 5)
+    assert len(model.trainable_variables) == 5  # LSTM kernel, recurrent kernel, bias; head kernel, bias
+    backbone = model.get_layer("frame_features")
+    before = [np.array(weight) for weight in backbone.get_weights()]
+    model({"frames": clips()}, training=True)
+    for old, new in zip(before, backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_backbone_weights_come_from_a_file_whatever_the_size(tmp_path):
+    source = mobilenet_v2(64, 64, width_multiplier=0.35, weights="none")
+    path = tmp_path / "backbone.weights.h5"
+    source.get_layer("mobilenet_v2").save_weights(path)
+    target = mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(path))
+    for a, b in zip(source.get_weights(), target.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_backbone_weights_that_are_missing_or_do_not_fit_are_named(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(tmp_path / "none.weights.h5"))
+    path = tmp_path / "other.weights.h5"
+    mobilenet_v2(32, 32, width_multiplier=0.5, weights="none").get_layer("mobilenet_v2").save_weights(path)
+    with pytest.raises(UserError, match=r"other\.weights\.h5: does not fit"):
+        mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(path))

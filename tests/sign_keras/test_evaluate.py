@@ -1,0 +1,176 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sign_keras.data.dataset import Records
+from sign_keras.evaluate import check_clip_spec, default_output, evaluate, evaluate_artefact, format_summary, main
+from tests.conftest import moving_square
+from tfrecords_tools.clips import CropSpec, SamplingSpec
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.convert import convert_source
+from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.video import write_video
+
+SAMPLING = SamplingSpec(num_frames=4, height=24, width=32)
+
+
+class FakeArtefact:
+    """Right about all clips but every third; knows them by the order in which they come."""
+
+    name, input_names, sampling = "fake", ("frames",), SAMPLING
+
+    def __init__(self, records: Records, glosses: tuple[str, ...], split: str = "test") -> None:
+        self.label_map = LabelMap(glosses)
+        self.clip_spec = records.info.clip_spec.model_copy(update={"sampling": SAMPLING})
+        self.answers = []
+        if records.num_clips(split):
+            for _, labels, _ in records.evaluation_batches(split, 16):
+                self.answers += [records.label_map.glosses[label] for label in labels.numpy()]
+        self.seen = 0
+
+    def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        batch = inputs["frames"]
+        assert batch.shape[1:] == (4, 24, 32, 3)
+        rows = np.zeros((len(batch), len(self.label_map)), np.float32)
+        for row in rows:
+            answer = self.label_map.id(self.answers[self.seen])
+            row[answer if self.seen % 3 else (answer + 1) % len(row)] = 3
+            self.seen += 1
+        return rows
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of 3 glosses, 4 signers: 12 tiny clips without keypoints."""
+    root = tmp_path_factory.mktemp("evaluated")
+    for number, gloss in enumerate(("hello", "thanks", "yes")):
+        for signer in range(4):
+            path = root / "signs" / gloss / f"s{signer}_0.mp4"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, moving_square(ground=20 + 15 * (4 * number + signer)), 25)
+    settings = {
+        "keypoints": None,
+        "short_side": 48,
+        "split": {"test": 0.5, "validation": 0.25},
+        "source": {"signer_pattern": "(?P<signer>s[0-9]+)_"},
+    }
+    convert_source("video_folders", root / "signs", root / "records", settings, workers=1)
+    return root / "records"
+
+
+@pytest.fixture
+def records(directory: Path) -> Records:
+    return Records.open(directory, SAMPLING, ("frames",))
+
+
+def test_every_clip_is_predicted_once(records):
+    predictions = evaluate_artefact(FakeArtefact(records, records.label_map.glosses), records, "test", 4)
+    assert len(predictions) == records.num_clips("test") == 6
+    assert len(set(predictions.media_ids)) == 6
+    assert set(predictions.signers) == set(records.info.splits["test"].signers)
+    assert (predictions.predicted == predictions.labels).tolist() == [False, True, True] * 2
+
+
+def test_batch_size_changes_nothing(records):
+    found = [
+        evaluate_artefact(FakeArtefact(records, records.label_map.glosses), records, "test", size)
+        for size in (1, 5)
+    ]
+    np.testing.assert_array_equal(found[0].logits, found[1].logits)
+    assert found[0].media_ids == found[1].media_ids
+
+
+@pytest.mark.parametrize("glosses", [("yes", "hello", "thanks"), ("no", "yes", "thanks", "hello", "more")])
+def test_glosses_are_matched_by_name(records, glosses):
+    artefact = FakeArtefact(records, glosses)
+    predictions = evaluate_artefact(artefact, records, "test")
+    assert [glosses[label] for label in predictions.labels] == artefact.answers
+    assert (predictions.predicted == predictions.labels).sum() == 4
+
+
+def test_a_gloss_that_the_model_does_not_know(records):
+    with pytest.raises(UserError, match=r"split 'test' holds the gloss 'thanks', which is not among the model's 2"):
+        evaluate_artefact(FakeArtefact(records, ("hello", "yes")), records, "test")
+
+
+def test_an_empty_split_is_named(directory, records):
+    with pytest.raises(UserError, match="split 'nothing' is empty"):
+        evaluate_artefact(FakeArtefact(records, records.label_map.glosses, "nothing"), records, "nothing")
+
+
+def test_logits_that_are_not_finite_name_the_clip(records):
+    artefact = FakeArtefact(records, records.label_map.glosses)
+    artefact.logits = lambda inputs: np.full((len(inputs["frames"]), 3), np.nan, np.float32)
+    with pytest.raises(UserError, match=r"s\d_0\.mp4: the model's logits are not finite"):
+        evaluate_artefact(artefact, records, "test")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"short_side": 64}, r"short_side is 48, but the model wants 64; .*--set short_side=64"),
+        ({"crop": CropSpec(mode="hands")}, r"crop\.mode is 'full', but the model wants 'hands'"),
+        (
+            {"sampling": SAMPLING.model_copy(update={"num_frames": 8})},
+            r"opened with sampling\.num_frames 4, but the model wants 8",
+        ),
+    ],
+)
+def test_other_clip_specs_are_refused(records, change, message):
+    spec = records.info.clip_spec.model_copy(update={"sampling": SAMPLING})
+    with pytest.raises(UserError, match=message):
+        check_clip_spec(spec.model_copy(update=change), records)
+
+
+def test_clip_specs_may_differ_where_no_input_depends_on_it(records):
+    change = {"sampling": SAMPLING, "keypoints": "mediapipe_holistic", "crop": CropSpec(margin=0.5)}
+    check_clip_spec(records.info.clip_spec.model_copy(update=change), records)
+
+
+def test_evaluate_writes_its_files(records, tmp_path):
+    artefact = FakeArtefact(records, records.label_map.glosses)
+    metrics = evaluate(artefact, records, "test", tmp_path / "out", bootstrap_samples=200)
+    assert metrics["top1"] == pytest.approx(4 / 6)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "confusion_matrix.png",
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+    ]
+    assert format_summary(metrics).startswith("test: 6 clips, 2 signers\ntop-1 66.7 % (95 % interval ")
+
+
+def test_default_output_is_named_after_all_three(tmp_path, directory):
+    (tmp_path / "my.run").mkdir()
+    info = DatasetInfo.load(directory)
+    assert default_output(tmp_path / "my.run", directory, "test", info, None).name == "my.run-records-test"
+    assert default_output(tmp_path / "m.tflite", directory, "train", info, None).name == "m-records-train"
+
+
+def test_command(records, directory, tmp_path, monkeypatch, run_main):
+    artefact = FakeArtefact(records, records.label_map.glosses)
+    monkeypatch.setattr("sign_keras.inference.artefact.load_artefact", lambda path: artefact)
+    model = tmp_path / "fake.tflite"
+    model.touch()
+    status, out, _ = run_main(main, "--model", model, "--records", directory, "--output", tmp_path / "out")
+    assert status == 0
+    assert out.splitlines()[-1] == f"report: {tmp_path / 'out' / 'report.html'}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere", "--records", "."], "error: nowhere: no such run, SavedModel or .tflite file"),
+        (["--model", ".", "--records", "nowhere"], "error: nowhere: no such folder"),
+        (["--model", ".", "--records", ".", "--batch-size", "0"], "error: --batch-size 0: must be at least 1"),
+    ],
+)
+def test_command_errors_are_one_line(run_main, arguments, message):
+    status, _, err = run_main(main, *arguments)
+    assert status == 2
+    assert err.startswith(message)
+    assert err.count("\n") == 1
