@@ -92,6 +92,7 @@ class CNNLSTMConfig(Settings):
     """MobileNetV2 on every frame, LSTM over time.
 
     Attributes:
+        backbone: ``mobilenet_v2``, or ``mobilenet_v2_points``, which also says where things are.
         backbone_width: MobileNetV2's width multiplier.
         backbone_weights: ``imagenet`` (downloaded by Keras), ``none``, or a ``.weights.h5`` file.
         backbone_trainable: False freezes it, batch normalisation in evaluation mode included.
@@ -100,6 +101,7 @@ class CNNLSTMConfig(Settings):
     """
 
     architecture: Literal["cnn_lstm"]
+    backbone: Literal["mobilenet_v2", "mobilenet_v2_points"] = "mobilenet_v2"
     backbone_width: float = pydantic.Field(1.0, gt=0, le=1.4)
     backbone_weights: str = "imagenet"
     backbone_trainable: bool

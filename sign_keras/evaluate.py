@@ -216,7 +216,8 @@ def default_output(model: Path, records: Path, split: str, info: DatasetInfo, ru
 def format_summary(metrics: dict[str, Any]) -> str:
     """The headline numbers, in two lines."""
     low, high = (100 * bound for bound in metrics["top1_interval"])
-    people = f"{metrics['signers']} signers" if metrics["signers"] else "signers not known"
+    signers = metrics["signers"]
+    people = f"{signers} signer{'' if signers == 1 else 's'}" if signers else "signers not known"
     return (
         f"{metrics['split']}: {metrics['clips']} clips, {people}\n"
         f"top-1 {100 * metrics['top1']:.1f} % (95 % interval {low:.1f} to {high:.1f}, over "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sign_keras.inference.info import kind_of
 from tfrecords_tools.command_line import (
     SKIPPED_INPUTS,
     SUCCESS,
@@ -15,6 +16,7 @@ from tfrecords_tools.command_line import (
     quiet_tensorflow,
     run_command,
 )
+from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from sign_keras.inference.predictor import Prediction
@@ -59,6 +61,7 @@ def main() -> int:
     for option, value in (("--top-k", arguments.top_k), ("--workers", arguments.workers)):
         if value is not None and value < 1:
             raise UserError(f"{option} {value}: must be at least 1")
+    kind_of(arguments.model)  # a misspelt path is told before TensorFlow is loaded
     paths = find_videos(arguments.videos)
     quiet_tensorflow(run_half_op=True)
 
@@ -101,8 +104,6 @@ def find_videos(arguments: Sequence[str]) -> list[str]:
 
 
 def _videos_below(folder: Path) -> list[str]:
-    from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-
     found = [
         path
         for path in folder.rglob("*")

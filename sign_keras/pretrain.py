@@ -18,8 +18,9 @@ from tqdm import tqdm
 from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
 
 CHUNK_FRAMES = 128
-# Weight of each target in the loss: squared errors of unit-scale targets, cross-entropies in nats.
-LOSS_WEIGHTS = {"joints": 10.0, "directions": 1.0, "in_view": 0.5, "shapes": 1.0}
+# Joints in frame widths (absolute error), directions as unit vectors (squared), the others in nats.
+LOSS_WEIGHTS = {"joints": 30.0, "directions": 1.0, "in_view": 0.5, "left_shape": 0.5, "right_shape": 0.5}
+NUM_JOINTS = 42
 VIEWS = ("hands", "hands", "body")
 
 
@@ -28,18 +29,17 @@ def render_chunk(seed: int, chunk: int, size: int) -> dict[str, np.ndarray]:
 
     Returns:
         ``frames`` ``[N, size, size, 3]`` uint8 and the targets, hands in the order left, right: ``joints``
-        ``[N, 84]`` float32 in frame widths and heights, ``directions`` ``[N, 12]`` float32 unit vectors,
+        ``[N, 42, 2]`` float32 in frame widths and heights, ``directions`` ``[N, 12]`` float32 unit vectors,
         ``in_view`` ``[N, 2]`` float32, ``shapes`` ``[N, 2]`` int64.
     """
     from tfrecords_tools.synthetic import training_frame
 
     rng = np.random.default_rng([seed, chunk])
-    rows: dict[str, list[Any]] = {name: [] for name in ("frames", *LOSS_WEIGHTS)}
+    rows: dict[str, list[Any]] = {name: [] for name in ("frames", "joints", "directions", "in_view", "shapes")}
     for index in range(CHUNK_FRAMES):
         frame, labels = training_frame(rng, size, VIEWS[index % len(VIEWS)])
         rows["frames"].append(frame)
-        # A hand far outside the picture is only "out of view": its distance cannot be seen.
-        rows["joints"].append(np.clip(labels.hands, -0.2, 1.2).ravel())
+        rows["joints"].append(labels.hands.reshape(NUM_JOINTS, 2))
         rows["directions"].append(np.concatenate([labels.palm_normals, labels.finger_directions]).ravel())
         rows["in_view"].append(labels.hand_in_view.astype(np.float32))
         rows["shapes"].append(labels.shapes)
@@ -67,11 +67,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
     parser.add_argument("--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)")
     parser.add_argument("--epochs", type=int, default=24, metavar="N", help="passes over them (default 24)")
-    parser.add_argument("--size", type=int, default=112, metavar="N", help="frame size in pixels (default 112)")
+    parser.add_argument("--size", type=int, default=96, metavar="N", help="frame size in pixels (default 96)")
     parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
     parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and weights (default 0)")
+    parser.add_argument(
+        "--keep-frames", type=Path, metavar="FILE.npz", help="keep rendered frames for the next run, or take them"
+    )
     return parser
 
 
@@ -90,18 +93,17 @@ def train_backbone(arguments: argparse.Namespace) -> None:
     """Renders, trains and saves; the arguments are the command's."""
     import keras
 
-    from sign_keras.models.backbones import mobilenet_v2
+    from sign_keras.models.backbones import build_backbone
     from tfrecords_tools.synthetic import SHAPE_NAMES
 
-    data = render_frames(arguments.frames, arguments.size, arguments.seed)
+    data = _frames_and_targets(arguments)
     frames = data.pop("frames")
-    targets = {**data, "left_shape": data["shapes"][:, 0], "right_shape": data["shapes"][:, 1]}
-    del targets["shapes"]
     held_back = min(len(frames) // 10, 2048)
     keras.utils.set_random_seed(arguments.seed)
-    backbone = mobilenet_v2(arguments.size, arguments.size, width_multiplier=arguments.width, weights="none")
-    network = backbone.get_layer("mobilenet_v2")
-    for layer in network.layers:
+    backbone = build_backbone(
+        "mobilenet_v2_points", arguments.size, arguments.size, width_multiplier=arguments.width, weights="none"
+    )
+    for layer in backbone.get_layer("mobilenet_v2").layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.95  # the default of 0.999 lags behind a training as short as this
     model = _with_targets(backbone, len(SHAPE_NAMES))
@@ -111,40 +113,63 @@ def train_backbone(arguments: argparse.Namespace) -> None:
     )
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4),
-        loss={name: _loss(name) for name in targets},
-        loss_weights={name: LOSS_WEIGHTS[name.replace("left_shape", "shapes").replace("right_shape", "shapes")]
-                      for name in targets},
+        loss={name: _loss(name) for name in data},
+        loss_weights=LOSS_WEIGHTS,
         # XLA makes depthwise convolutions ten times slower on a CPU.
         jit_compile=False,
-        metrics={"left_shape": ["accuracy"], "right_shape": ["accuracy"], "joints": ["mae"]},
-    )  # fmt: skip
+        metrics={"left_shape": ["accuracy"], "right_shape": ["accuracy"]},
+    )
     model.fit(
         frames[held_back:],
-        {name: values[held_back:] for name, values in targets.items()},
-        validation_data=(frames[:held_back], {name: values[:held_back] for name, values in targets.items()}),
+        {name: values[held_back:] for name, values in data.items()},
+        validation_data=(frames[:held_back], {name: values[:held_back] for name, values in data.items()}),
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         verbose=2,
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    network.save_weights(arguments.output)
+    backbone.save_weights(arguments.output)
+
+
+def _frames_and_targets(arguments: argparse.Namespace) -> dict[str, np.ndarray]:
+    if arguments.keep_frames and arguments.keep_frames.exists():
+        data = dict(np.load(arguments.keep_frames))
+    else:
+        data = render_frames(arguments.frames, arguments.size, arguments.seed)
+        if arguments.keep_frames:
+            np.savez(arguments.keep_frames, **data)
+    shapes = data.pop("shapes")
+    return {**data, "left_shape": shapes[:, 0], "right_shape": shapes[:, 1]}
 
 
 def _with_targets(backbone: Any, num_shapes: int) -> Any:
+    """The backbone with a linear reader for each target. The first 42 points are the hands' joints themselves."""
     import keras
+
+    from sign_keras.models.backbones import NUM_POINTS
 
     inputs = keras.Input(backbone.input_shape[1:], dtype="uint8")
     pictures = keras.layers.RandomBrightness(0.15)(keras.ops.cast(inputs, "float32"))
     pictures = keras.layers.RandomContrast(0.2, value_range=(0, 255))(pictures)
-    features = keras.layers.Dropout(0.1)(backbone(pictures))
+    features = backbone(pictures)
+    joints = [features[:, start : start + NUM_JOINTS] for start in (0, NUM_POINTS)]
+    features = keras.layers.Dropout(0.1)(features)
     outputs = {
-        "joints": keras.layers.Dense(84, name="joints")(features),
+        # From [-1, 1] to frame widths and heights.
+        "joints": keras.layers.Identity(name="joints")(keras.ops.stack(joints, axis=-1) * 0.5 + 0.5),
         "directions": keras.layers.Dense(12, name="directions")(features),
         "in_view": keras.layers.Dense(2, name="in_view")(features),
-        "left_shape": keras.layers.Dense(num_shapes, name="left_shape")(features),
-        "right_shape": keras.layers.Dense(num_shapes, name="right_shape")(features),
+        "left_shape": _shape_reader(features, num_shapes, "left_shape"),
+        "right_shape": _shape_reader(features, num_shapes, "right_shape"),
     }
     return keras.Model(inputs, outputs)
+
+
+def _shape_reader(features: Any, num_shapes: int, name: str) -> Any:
+    import keras
+
+    hidden = keras.layers.Dense(128, activation="relu")(features)
+    return keras.layers.Dense(num_shapes, name=name)(hidden)
 
 
 def _loss(name: str) -> Any:
@@ -154,7 +179,17 @@ def _loss(name: str) -> Any:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if name == "in_view":
         return keras.losses.BinaryCrossentropy(from_logits=True)
-    return keras.losses.MeanSquaredError()
+    return _seen_joints_error if name == "joints" else keras.losses.MeanSquaredError()
+
+
+def _seen_joints_error(joints: Any, predicted: Any) -> Any:
+    """Mean absolute error of the joints within the picture: ``[B, 42, 2]`` to ``[B]``."""
+    import keras
+
+    seen = keras.ops.all((joints > 0) & (joints < 1), axis=-1, keepdims=True)
+    seen = keras.ops.cast(seen, predicted.dtype)
+    errors = keras.ops.sum(keras.ops.abs(joints - predicted) * seen, axis=(1, 2))
+    return errors / keras.ops.maximum(2 * keras.ops.sum(seen, axis=(1, 2)), 1.0)
 
 
 if __name__ == "__main__":

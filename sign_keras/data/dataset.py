@@ -121,7 +121,9 @@ class Records:
             return self.prepare(parsed), self._label(parsed), {**metadata, "gloss": parsed["glosses"][0]}
 
         records = self._parsed(split, cache="none")
-        return _tuned(records.map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size))
+        batches = records.map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        count = -(-self.num_clips(split) // batch_size)
+        return _tuned(batches.apply(tf.data.experimental.assert_cardinality(count)))
 
     def prepare(self, parsed: Inputs, augment: AugmentConfig | None = None, drawn: Draw | None = None) -> Inputs:
         """One parsed record to one clip of model inputs; see ``prepare_clip``."""

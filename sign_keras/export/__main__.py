@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign_keras.export.exporter import FORMATS, QUANTIZATIONS, export_run
-from tfrecords_tools.command_line import SUCCESS, quiet_tensorflow, run_command
+from sign_keras.inference.info import kind_of
+from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
+    if kind_of(arguments.run) != "run":
+        raise UserError(f"--run {arguments.run}: is an export; give the run directory that it came from")
     quiet_tensorflow()
 
     from sign_keras.run import Run

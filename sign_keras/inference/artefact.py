@@ -16,16 +16,15 @@ from sign_keras.inference.info import (
     SIGNATURE,
     ArtefactInfo,
     installed_version,
+    kind_of,
     read_from_saved_model,
     read_from_tflite,
 )
-from sign_keras.run import CONFIG_NAME, METRICS_NAME, Run
+from sign_keras.run import METRICS_NAME, Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
 from tfrecords_tools.dataset_info import SplitInfo
 from tfrecords_tools.label_map import LabelMap
-
-KINDS = "a run directory, a SavedModel directory or a .tflite file"
 
 
 class Artefact(abc.ABC):
@@ -180,17 +179,10 @@ def load_artefact(path: Path) -> Artefact:
     Raises:
         UserError: the path is missing, is none of these, or was not written by this package.
     """
-    if path.suffix == ".tflite" and path.is_file():
+    kind = kind_of(path)
+    if kind == "tflite":
         return TFLiteArtefact(path)
-    if (path / "saved_model.pb").is_file():
-        return SavedModelArtefact(path)
-    if (path / CONFIG_NAME).is_file():
-        return RunArtefact(Run.load(path))
-    if not path.exists():
-        raise UserError(f"{path}: no such file or directory; expected {KINDS}")
-    if path.is_dir():
-        raise UserError(f"{path}: holds neither {CONFIG_NAME} nor saved_model.pb; expected {KINDS}")
-    raise UserError(f"{path}: no model has the suffix {path.suffix!r}; expected {KINDS}")
+    return SavedModelArtefact(path) if kind == "saved_model" else RunArtefact(Run.load(path))
 
 
 def _describe(run: Run) -> ArtefactInfo:

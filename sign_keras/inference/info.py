@@ -9,6 +9,7 @@ gloss a line, in the order of the logits), for apps that want no more than the n
 import importlib.metadata
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pydantic
 
@@ -22,6 +23,8 @@ FORMAT_VERSION = 1
 INFO_NAME = "sign_keras.json"
 LABELS_NAME = "labels.txt"
 ASSETS_FOLDER = "assets.extra"
+# What marks a directory as one of ours; repeated from ``sign_keras.run``, which loads Keras.
+RUN_MARK, SAVED_MODEL_MARK = "config.yaml", "saved_model.pb"
 # The function that every export offers, and what its output is called.
 SIGNATURE = "serving_default"
 OUTPUT = "logits"
@@ -64,6 +67,26 @@ class ArtefactInfo(Settings):
             raise ValueError("clip_spec.sampling is missing")
         LabelMap(self.glosses)  # raises where a gloss stands for two ids
         return self
+
+
+def kind_of(path: Path) -> Literal["run", "saved_model", "tflite"]:
+    """What kind of artefact a path is, by names alone: quick enough to tell a mistake before TensorFlow is loaded.
+
+    Raises:
+        UserError: the path is missing or is none.
+    """
+    expected = "expected a run directory, a SavedModel directory or a .tflite file"
+    if path.suffix == ".tflite" and path.is_file():
+        return "tflite"
+    if (path / SAVED_MODEL_MARK).is_file():
+        return "saved_model"
+    if (path / RUN_MARK).is_file():
+        return "run"
+    if not path.exists():
+        raise UserError(f"{path}: no such file or directory; {expected}")
+    if path.is_dir():
+        raise UserError(f"{path}: holds neither {RUN_MARK} nor {SAVED_MODEL_MARK}; {expected}")
+    raise UserError(f"{path}: no model has the suffix {path.suffix!r}; {expected}")
 
 
 def installed_version() -> str:

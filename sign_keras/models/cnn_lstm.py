@@ -7,7 +7,7 @@ MobileNetV2 for the CNN and the last state, not the mean of all, for the decisio
 import keras
 
 from sign_keras.config import CNNLSTMConfig
-from sign_keras.models.backbones import mobilenet_v2
+from sign_keras.models.backbones import build_backbone
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise
 from tfrecords_tools.clips import SamplingSpec
@@ -29,7 +29,8 @@ def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: i
         UserError: the backbone's weights cannot be had.
     """
     # Layers
-    backbone = mobilenet_v2(
+    backbone = build_backbone(
+        config.backbone,
         sampling.height,
         sampling.width,
         width_multiplier=config.backbone_width,

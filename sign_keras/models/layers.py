@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 
 @keras.saving.register_keras_serializable(package="sign_keras")
@@ -44,3 +45,37 @@ class FrameWise(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "FrameWise":
         """Rebuilds the layer around its inner layer."""
         return cls(keras.saving.deserialize_keras_object(config.pop("inner")), **config)
+
+
+@keras.saving.register_keras_serializable(package="sign_keras")
+class SpatialSoftmax(keras.layers.Layer):
+    """Where each feature map is brightest: ``[B, H, W, C]`` to ``[B, 3 C]``.
+
+    A softmax over the H W places of each map gives the expected x and y, both in [-1, 1] from edge to edge, and
+    the largest probability, in [0, 1]: how sure the map is. Average pooling forgets where a hand is; this says
+    it to a fraction of a cell. Computed in float32 whatever the precision policy.
+
+    Source: Levine et al. 2016, arXiv:1504.00702, section 5.1; the third output is an addition.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+    def call(self, inputs: Any) -> Any:
+        """``[B, H, W, C]`` to ``[B, 3 C]``: all x, all y, all peaks."""
+        height, width, channels = inputs.shape[1:]
+        flat = keras.ops.reshape(keras.ops.cast(inputs, "float32"), (-1, height * width, channels))
+        probabilities = keras.ops.softmax(flat, axis=1)
+        ys, xs = np.mgrid[:height, :width].reshape(2, -1)
+        x = keras.ops.sum(probabilities * _from_edge_to_edge(xs, width), axis=1)
+        y = keras.ops.sum(probabilities * _from_edge_to_edge(ys, height), axis=1)
+        return keras.ops.concatenate([x, y, keras.ops.max(probabilities, axis=1)], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """``[B, 3 C]``."""
+        return (input_shape[0], 3 * (input_shape[-1] or 0))
+
+
+def _from_edge_to_edge(cells: np.ndarray, count: int) -> np.ndarray:
+    """Centres of cells, -1 at the picture's one edge and 1 at the other, as ``[H W, 1]`` float32."""
+    return ((2 * cells + 1) / count - 1).astype(np.float32)[:, np.newaxis]

@@ -13,9 +13,11 @@ FEW_SIGNERS = 30
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """``0.873`` as ``87 %``; shares that only round to 0 or 100 % keep a digit."""
+    """``0.873`` as ``87 %``; nothing but 0 and 1 is shown as certain: ``0.4 %``, ``> 99.9 %``."""
     if digits == 0 and share not in (0, 1) and not 0.005 <= share < 0.995:
         digits = 1
+    if digits == 1 and share not in (0, 1) and not 0.0005 <= share < 0.9995:
+        return f"{'<' if share < 0.5 else '>'} {0.1 if share < 0.5 else 99.9} %".replace(" ", "\N{NO-BREAK SPACE}")
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 

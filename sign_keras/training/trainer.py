@@ -60,6 +60,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         steps_per_epoch=steps,
         initial_epoch=state.epoch,
         epochs=config.train.epochs,
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
         callbacks=[
             StopOnNonFiniteLoss(steps),

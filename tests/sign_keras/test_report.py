@@ -233,5 +233,7 @@ def test_limits_fit_the_case(run):
 
 
 def test_percent_never_rounds_to_certainty():
-    shown = [percent(share).replace("\N{NO-BREAK SPACE}", " ") for share in (0, 0.004, 0.873, 0.996, 1)]
-    assert shown == ["0 %", "0.4 %", "87 %", "99.6 %", "100 %"]
+    shown = [
+        percent(share).replace("\N{NO-BREAK SPACE}", " ") for share in (0, 1e-6, 0.004, 0.873, 0.996, 0.99999, 1)
+    ]
+    assert shown == ["0 %", "< 0.1 %", "0.4 %", "87 %", "99.6 %", "> 99.9 %", "100 %"]

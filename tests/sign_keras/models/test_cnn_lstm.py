@@ -4,8 +4,8 @@ import pytest
 
 from sign_keras.config import CNNLSTMConfig
 from sign_keras.models import build_model, input_names
-from sign_keras.models.backbones import mobilenet_v2
-from sign_keras.models.layers import FrameWise
+from sign_keras.models.backbones import build_backbone
+from sign_keras.models.layers import FrameWise, SpatialSoftmax
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 
@@ -60,7 +60,7 @@ def test_a_batch_gives_what_single_clips_give():
 
 
 def test_folding_time_equals_time_distributed():
-    backbone = mobilenet_v2(32, 32, width_multiplier=0.35, weights="none")
+    backbone = build_backbone("mobilenet_v2", 32, 32, width_multiplier=0.35, weights="none")
     frames = clips().astype(np.float32)
     folded, unrolled = FrameWise(backbone), keras.layers.TimeDistributed(backbone)
     np.testing.assert_allclose(folded(frames), unrolled(frames), atol=1e-5)
@@ -92,19 +92,36 @@ def test_a_frozen_backbone_has_no_trainable_variables_and_keeps_its_statistics()
         np.testing.assert_array_equal(old, new)
 
 
-def test_backbone_weights_come_from_a_file_whatever_the_size(tmp_path):
-    source = mobilenet_v2(64, 64, width_multiplier=0.35, weights="none")
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2_points"])
+def test_backbone_weights_come_from_a_file_whatever_the_size(tmp_path, name):
+    source = build_backbone(name, 64, 64, width_multiplier=0.35, weights="none")
     path = tmp_path / "backbone.weights.h5"
-    source.get_layer("mobilenet_v2").save_weights(path)
-    target = mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(path))
+    source.save_weights(path)
+    target = build_backbone(name, 32, 32, width_multiplier=0.35, weights=str(path))
     for a, b in zip(source.get_weights(), target.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_backbone_weights_that_are_missing_or_do_not_fit_are_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(tmp_path / "none.weights.h5"))
+        build_backbone("mobilenet_v2", 32, 32, width_multiplier=0.35, weights=str(tmp_path / "none.weights.h5"))
     path = tmp_path / "other.weights.h5"
-    mobilenet_v2(32, 32, width_multiplier=0.5, weights="none").get_layer("mobilenet_v2").save_weights(path)
+    build_backbone("mobilenet_v2", 32, 32, width_multiplier=0.5, weights="none").save_weights(path)
     with pytest.raises(UserError, match=r"other\.weights\.h5: does not fit"):
-        mobilenet_v2(32, 32, width_multiplier=0.35, weights=str(path))
+        build_backbone("mobilenet_v2", 32, 32, width_multiplier=0.35, weights=str(path))
+
+
+def test_points_backbone_refuses_sizes_that_its_pyramid_cannot_halve():
+    with pytest.raises(UserError, match="multiples of 32"):
+        build_backbone("mobilenet_v2_points", 48, 48, width_multiplier=0.35, weights="none")
+
+
+def test_spatial_softmax_finds_a_bright_spot():
+    maps = np.zeros((1, 5, 9, 2), np.float32)
+    maps[0, 0, 8, 0] = maps[0, 2, 4, 1] = 50.0
+    x0, x1, y0, y1, peak0, peak1 = np.asarray(SpatialSoftmax()(maps))[0]
+    np.testing.assert_allclose([x0, y0], [2 * 8.5 / 9 - 1, 2 * 0.5 / 5 - 1], atol=1e-5)
+    np.testing.assert_allclose([x1, y1], [0, 0], atol=1e-5)
+    np.testing.assert_allclose([peak0, peak1], 1, atol=1e-5)
+    flat = np.asarray(SpatialSoftmax()(np.ones((1, 4, 4, 1), np.float32)))[0]
+    np.testing.assert_allclose(flat, [0, 0, 1 / 16], atol=1e-6)

@@ -26,7 +26,7 @@ def fit(run, records, *, resume=False):
     )
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands in for SIGKILL: nothing after it runs."""
 
 
@@ -40,10 +40,10 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tiny_c
 
     def save_then_die(self, model, state, *, is_best):
         save(self, model, state, is_best=is_best)
-        raise Killed
+        raise KilledError
 
     monkeypatch.setattr(Checkpoints, "save", save_then_die)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         fit(broken, records)
     monkeypatch.setattr(Checkpoints, "save", save)
     state = fit(broken, records, resume=True)
