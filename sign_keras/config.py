@@ -96,7 +96,10 @@ class CNNLSTMConfig(Settings):
         backbone_width: MobileNetV2's width multiplier.
         backbone_weights: ``imagenet`` (downloaded by Keras), ``none``, or a ``.weights.h5`` file.
         backbone_trainable: False freezes it, batch normalisation in evaluation mode included.
+        motion_lags: also feed the LSTM how features changed since this many frames before; with
+            ``mobilenet_v2_points`` the change of the points' places alone.
         lstm_units: width of the LSTM.
+        pooling: decide by the LSTM's ``last`` state, or by the ``mean`` of all.
         dropout: before the LSTM and before the head.
     """
 
@@ -105,7 +108,9 @@ class CNNLSTMConfig(Settings):
     backbone_width: float = pydantic.Field(1.0, gt=0, le=1.4)
     backbone_weights: str = "imagenet"
     backbone_trainable: bool
+    motion_lags: tuple[pydantic.PositiveInt, ...] = ()
     lstm_units: int = pydantic.Field(ge=1)
+    pooling: Literal["last", "mean"] = "last"
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
 
 

@@ -1,15 +1,15 @@
 """CNN-LSTM: MobileNetV2 on every frame, LSTM over time, linear head.
 
 Source: the LRCN of Donahue et al. 2015, arXiv:1411.4389 (a CNN on each frame, an LSTM over its features), with
-MobileNetV2 for the CNN and the last state, not the mean of all, for the decision.
+MobileNetV2 for the CNN; the decision by the last state or, as there, by the mean of all.
 """
 
 import keras
 
 from sign_keras.config import CNNLSTMConfig
-from sign_keras.models.backbones import build_backbone
+from sign_keras.models.backbones import NUM_POINTS, build_backbone
 from sign_keras.models.heads import classification_head
-from sign_keras.models.layers import FrameWise
+from sign_keras.models.layers import FrameWise, Motion
 from tfrecords_tools.clips import SamplingSpec
 
 
@@ -45,7 +45,13 @@ def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: i
     if sampling.frame_rate is not None:
         mask = inputs["frame_mask"] = keras.Input((sampling.num_frames,), dtype="bool", name="frame_mask")
     features = FrameWise(backbone, name="frame_features")(frames)  # [B, T, D]
+    if config.motion_lags:
+        places = features[..., : 2 * NUM_POINTS] if config.backbone == "mobilenet_v2_points" else features
+        features = keras.ops.concatenate([features, Motion(config.motion_lags, name="motion")(places)], axis=-1)
     features = keras.layers.Dropout(config.dropout, name="feature_dropout")(features)
-    state = keras.layers.LSTM(config.lstm_units, name="lstm")(features, mask=mask)  # [B, units]
+    by_frame = config.pooling == "mean"
+    state = keras.layers.LSTM(config.lstm_units, return_sequences=by_frame, name="lstm")(features, mask=mask)
+    if by_frame:
+        state = keras.layers.GlobalAveragePooling1D(name="mean_state")(state, mask=mask)  # [B, units]
     logits = classification_head(state, num_glosses, config.dropout)
     return keras.Model(inputs, logits, name="cnn_lstm")

@@ -1,5 +1,6 @@
 """Layers that several architectures share. ``keras.ops`` alone: they run on every Keras backend."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -79,3 +80,30 @@ class SpatialSoftmax(keras.layers.Layer):
 def _from_edge_to_edge(cells: np.ndarray, count: int) -> np.ndarray:
     """Centres of cells, -1 at the picture's one edge and 1 at the other, as ``[H W, 1]`` float32."""
     return ((2 * cells + 1) / count - 1).astype(np.float32)[:, np.newaxis]
+
+
+@keras.saving.register_keras_serializable(package="sign_keras")
+class Motion(keras.layers.Layer):
+    """How features change over time: ``[B, T, D]`` to ``[B, T, D * len(lags)]``.
+
+    For each lag, the difference to the frame that many frames before, times ``scale`` (movements between
+    neighbouring frames are small beside places); zero where there is no such frame. Places differ from signer to
+    signer, movements much less.
+    """
+
+    def __init__(self, lags: Sequence[int], scale: float = 4.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lags, self.scale = tuple(lags), scale
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        """Differences, one block of ``D`` for each lag."""
+        blocks = []
+        for lag in self.lags:
+            moved = self.scale * (inputs[:, lag:] - inputs[:, :-lag])
+            blocks.append(keras.ops.pad(moved, ((0, 0), (min(lag, inputs.shape[1]), 0), (0, 0))))
+        return keras.ops.concatenate(blocks, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "lags": self.lags, "scale": self.scale}

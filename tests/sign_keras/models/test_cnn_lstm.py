@@ -27,6 +27,16 @@ def clips(count=2, num_frames=3):
     return np.random.default_rng(0).integers(0, 256, (count, num_frames, 32, 32, 3), np.uint8)
 
 
+def lively(model):
+    """An untrained MobileNetV2 in evaluation mode answers almost nothing: give it statistics of real activations."""
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        layer.momentum = 0.0
+    inputs = {"frames": clips(4)} | ({"frame_mask": np.ones((4, 3), bool)} if len(model.inputs) > 1 else {})
+    model(inputs, training=True)
+    return model
+
+
 def test_shapes_and_parameter_count():
     model = build_model(CONFIG, EVEN, 5)
     assert model({"frames": clips()}).shape == (2, 5)
@@ -42,18 +52,18 @@ def test_input_names_say_what_the_model_takes():
 
 
 def test_padding_never_changes_logits():
-    model = build_model(CONFIG, PADDED, 5)
+    model = lively(build_model(CONFIG, PADDED, 5))
     frames, mask = clips(), np.array([[True, True, False], [True, True, True]])
     other = frames.copy()
     other[0, 2] = 255 - other[0, 2]
     first = model({"frames": frames, "frame_mask": mask}, training=False)
     second = model({"frames": other, "frame_mask": mask}, training=False)
     np.testing.assert_allclose(first, second, atol=1e-6)
-    assert np.abs(np.asarray(first) - model({"frames": other, "frame_mask": np.ones_like(mask)})).max() > 1e-6
+    assert np.abs(np.asarray(first) - model({"frames": other, "frame_mask": np.ones_like(mask)})).max() > 1e-4
 
 
 def test_a_batch_gives_what_single_clips_give():
-    model = build_model(CONFIG, EVEN, 5)
+    model = lively(build_model(CONFIG, EVEN, 5))
     frames = clips(3)
     singles = np.concatenate([model({"frames": frames[i : i + 1]}, training=False) for i in range(3)])
     np.testing.assert_allclose(model({"frames": frames}, training=False), singles, atol=1e-5)
@@ -68,7 +78,7 @@ def test_folding_time_equals_time_distributed():
 
 
 def test_saving_and_loading_keeps_the_logits(tmp_path):
-    model = build_model(CONFIG, EVEN, 5)
+    model = lively(build_model(CONFIG, EVEN, 5))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model({"frames": clips()}), loaded({"frames": clips()}))

@@ -1,0 +1,82 @@
+"""Every configuration through the real command: data and weights that are not there are replaced by tiny ones."""
+
+import json
+import sys
+
+import keras
+import pytest
+
+from sign_keras import train
+from tests.conftest import REPOSITORY
+from tests.sign_keras.test_config import CONFIGS
+from tfrecords_tools.command_line import SUCCESS, UserError
+
+TINY = {
+    "sampling.num_frames": 3,
+    "sampling.height": 32,
+    "sampling.width": 32,
+    "model.backbone_width": 0.35,
+    "model.backbone_weights": "none",
+    "model.lstm_units": 4,
+    "train.epochs": 1,
+    "train.batch_size": 8,
+}
+
+
+@pytest.fixture(autouse=True)
+def _float32_afterwards():
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def run_train(tmp_path, monkeypatch, tiny_records):
+    """``run_train(config, *arguments, **settings)`` runs the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(config, *arguments, **settings):
+        values = {"records.directory": tiny_records} | TINY | {k.replace("__", "."): v for k, v in settings.items()}
+        overrides = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+        monkeypatch.setattr(sys, "argv", ["train", "--config", str(config), *overrides, *arguments])
+        return train.main()
+
+    return run
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
+    exports = "[savedmodel, tflite]" if config.stem == "cnn_lstm" else "[]"
+    assert run_train(config, export__formats=exports, export__quantization="[none]") == SUCCESS
+    run = tmp_path / "runs" / config.stem
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["split"] == "test"
+    assert 0 <= metrics["top1"] <= 1
+    for name in ("report.html", "confusion_matrix.png", "history.csv", "config.yaml", "environment.json"):
+        assert (run / name).stat().st_size > 0, name
+    last_line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert "top-1" in last_line
+    assert "report.html" in last_line
+    if exports != "[]":
+        assert (tmp_path / "tflite" / f"{config.stem}.tflite").is_file()
+        assert (tmp_path / "savedmodels" / config.stem / "saved_model.pb").is_file()
+        assert f"tflite/{config.stem}.tflite" in last_line
+
+
+def test_missing_records_without_a_recipe_are_one_line(run_train, tmp_path):
+    with pytest.raises(UserError, match="holds no dataset_info.json"):
+        run_train(REPOSITORY / "configs/my_signs.yaml", records__directory=tmp_path / "nowhere")
+
+
+def test_resuming_with_another_configuration_is_refused(run_train):
+    config = REPOSITORY / "configs/my_signs.yaml"
+    assert run_train(config, export__formats="[]") == SUCCESS
+    with pytest.raises(UserError, match=r"differs in train"):
+        run_train(config, "--resume", export__formats="[]", train__learning_rate=0.5)
+    assert run_train(config, "--resume", export__formats="[]") == SUCCESS
+
+
+def test_a_second_run_into_the_same_directory_is_refused(run_train):
+    config = REPOSITORY / "configs/my_signs.yaml"
+    assert run_train(config, export__formats="[]") == SUCCESS
+    with pytest.raises(UserError, match="add --resume"):
+        run_train(config, export__formats="[]")
