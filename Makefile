@@ -5,7 +5,7 @@
 #   make test-slow    the tests that take minutes
 
 VENV ?= .venv
-PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell command -v $(name)),$(name))))
+PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell $(name) -c pass 2>/dev/null && echo runs),$(name))))
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 

@@ -63,7 +63,7 @@ def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, 
 
 
 def test_missing_records_without_a_recipe_are_one_line(run_train, tmp_path):
-    with pytest.raises(UserError, match="holds no dataset_info.json"):
+    with pytest.raises(UserError, match="holds no dataset_info"):
         run_train(REPOSITORY / "configs/my_signs.yaml", records__directory=tmp_path / "nowhere")
 
 

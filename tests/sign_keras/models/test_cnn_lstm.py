@@ -28,7 +28,7 @@ def clips(count=2, num_frames=3):
 
 
 def lively(model):
-    """An untrained MobileNetV2 in evaluation mode answers almost nothing: give it statistics of real activations."""
+    """An untrained MobileNetV2 in evaluation mode answers almost nothing: give it real statistics."""
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for layer in layers:
         layer.momentum = 0.0
