@@ -29,6 +29,7 @@ class TrainingState:
         best_epoch: when that was, from 1.
         history: one row an epoch, as in ``history.csv``.
         weights_digest: SHA-256 of the weights file that belongs to it.
+        random_state: of every seed generator (dropout has one); Keras leaves these out of its weights files.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class TrainingState:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     weights_digest: str = ""
+    random_state: list[list[int]] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -52,6 +54,9 @@ class Checkpoints:
         partial = self._directory / f"partial.{LAST_WEIGHTS}"
         model.save_weights(partial)
         state.weights_digest = _digest(partial)
+        state.random_state = [
+            keras.ops.convert_to_numpy(variable).tolist() for variable in _random_variables(model)
+        ]
         if last.exists():
             last.replace(self._directory / PREVIOUS_WEIGHTS)
         partial.replace(last)
@@ -79,6 +84,8 @@ class Checkpoints:
             if path.exists() and _digest(path) == state.weights_digest:
                 model.optimizer.build(model.trainable_variables)
                 model.load_weights(path)
+                for variable, value in zip(_random_variables(model), state.random_state, strict=True):
+                    variable.assign(value)
                 return state
         raise UserError(
             f"{self._directory}: the weights of epoch {state.epoch} are damaged or gone; start anew with another "
@@ -114,6 +121,10 @@ class CheckpointEpochs(keras.callbacks.Callback):
     def is_exhausted(self) -> bool:
         """Whether early stopping has ended the training, as far as the state tells."""
         return self.state.epoch > 0 and self.state.epoch - self.state.best_epoch >= self._patience
+
+
+def _random_variables(model: keras.Model) -> list[keras.Variable]:
+    return [variable for variable in model.variables if "seed_generator" in variable.path]
 
 
 def _digest(path: Path) -> str:

@@ -13,6 +13,8 @@ from sign_keras.training.callbacks import EpochTimes, HistoryCSV, Progress, Stop
 from sign_keras.training.checkpoints import CheckpointEpochs, Checkpoints, TrainingState
 from tfrecords_tools.command_line import UserError
 
+INSTEAD_OF_SEED_0 = 2**30
+
 
 def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resume: bool) -> TrainingState:
     """Trains a run's model over all visible devices; the best epoch's weights stay in its checkpoints.
@@ -29,7 +31,8 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
     config = run.config
     if not records.num_clips("validation"):
         raise UserError(f"{records.directory}: the validation split is empty; nothing could say when to stop")
-    keras.utils.set_random_seed(config.seed)
+    # tf.data's shuffle, whose seed is a tensor here, cannot stand beside a global seed of 0.
+    keras.utils.set_random_seed(config.seed or INSTEAD_OF_SEED_0)
     keras.mixed_precision.set_dtype_policy(config.train.precision)
     steps = math.ceil(records.num_clips("train") / config.train.batch_size)
     strategy = tf.distribute.MirroredStrategy()

