@@ -83,7 +83,7 @@ def main() -> int:
     low, high = metrics["top1_interval"]
     print(
         f"{config.evaluate.split} top-1 {metrics['top1']:.3f} (95 % interval {low:.3f} to {high:.3f}; "
-        f"{metrics['clips']} clips, {metrics['signers']} signers never seen in training): "
+        f"{metrics['clips']} clips, {describe_signers(records, config.evaluate.split)}): "
         + ", ".join(str(path) for path in artefacts)
     )
     return SUCCESS
@@ -145,6 +145,15 @@ def check_splits(records: Records, evaluated: str) -> None:
                 f"{records.directory}: split {split!r} is empty; give more clips or signers, or set "
                 "evaluate.split to one that is not"
             )
+
+
+def describe_signers(records: Records, split: str) -> str:
+    """Who signs in a split, and whether training has seen them: a score means little without it."""
+    tested, trained = (set(records.info.splits[name].signers) for name in (split, "train"))
+    if not tested:
+        return "signers not known"
+    seen = len(tested & trained)
+    return f"{len(tested)} signers, " + (f"{seen} of them seen in training" if seen else "never seen in training")
 
 
 def open_run(config: Config, records: Records, directory: Path | None, *, resume: bool) -> Run:
