@@ -1,6 +1,5 @@
 """A run directory: everything that is needed to evaluate, export or use a trained model, and to trust it."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ from sign_keras.models import build_model
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
-from tfrecords_tools.dataset_info import LABEL_MAP_NAME, DatasetInfo
+from tfrecords_tools.dataset_info import LABEL_MAP_NAME, DatasetInfo, installed_versions
 from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.label_map import LabelMap
 
@@ -113,19 +112,13 @@ def describe_environment() -> dict[str, Any]:
     """Versions, commit and hardware, as plain JSON values."""
     import tensorflow as tf
 
-    versions = {}
-    for name in VERSIONS_OF:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "devices": [device.name for device in tf.config.list_physical_devices()],
-        "versions": versions,
+        "versions": installed_versions(VERSIONS_OF),
         "commit": _commit(),
     }
 

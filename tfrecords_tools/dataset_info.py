@@ -131,10 +131,10 @@ class DatasetInfo(Settings):
 
 
 @functools.cache
-def tool_versions() -> dict[str, str]:
-    """Installed versions of the packages that shape records."""
+def installed_versions(packages: tuple[str, ...] = TOOLS) -> dict[str, str]:
+    """Installed versions of packages; by default of those that shape records."""
     versions = {}
-    for name in TOOLS:
+    for name in packages:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

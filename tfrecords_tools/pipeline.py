@@ -31,8 +31,8 @@ from tfrecords_tools.dataset_info import (
     DatasetInfo,
     LayoutInfo,
     SplitInfo,
+    installed_versions,
     shard_name,
-    tool_versions,
 )
 from tfrecords_tools.extract import SkippedClip
 from tfrecords_tools.journal import Journal, ShardReport, file_state, write_atomically
@@ -87,7 +87,7 @@ class Shard:
             "labels": [[label_map.id(gloss) for gloss in clip.glosses] for clip in self.clips],
             "spec": spec.model_dump(),
             "schema": SCHEMA_VERSION,
-            "tools": tool_versions(),
+            "tools": installed_versions(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -263,7 +263,7 @@ def _describe(
         mean=mean,
         standard_deviation=deviation,
         keypoint_layout=LayoutInfo(name=layout.name, points=layout.names) if layout else None,
-        tool_versions=tool_versions(),
+        tool_versions=installed_versions(),
     )
 
 
