@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,6 +83,39 @@ def test_augmentation_is_the_same_eagerly_and_in_tf_data():
 
     in_data = next(iter(tf.data.Dataset.from_tensors(SEED).map(augment)))
     np.testing.assert_array_equal(in_data, augment(SEED))
+
+
+def test_warping_agrees_with_opencv():
+    drawn = draw(EVERYTHING, 3, SEED)
+    geometry = EVERYTHING.model_copy(update={"brightness": 0, "contrast": 0, "saturation": 0})
+    frames, size = picture(50, 44), 36
+    ours = augment_frames(frames, drawn, geometry, size, size).numpy().astype(float)
+    # Output pixel to source pixel, both counted from the middle of the picture.
+    flip, angle = (-1 if drawn.mirrored else 1), float(drawn.angle)
+    scale = np.diag([44 / size * flip, 50 / size])
+    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ scale
+    shift = np.array([43 / 2, 49 / 2]) - linear @ np.full(2, (size - 1) / 2)
+    for frame, warped in zip(frames, ours, strict=True):
+        reference = cv2.warpAffine(
+            frame,
+            np.column_stack([linear, shift]),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        # OpenCV rounds places to 1/32 of a pixel.
+        np.testing.assert_allclose(warped, reference, atol=6)
+        assert abs((warped - reference).mean()) < 0.1
+
+
+def test_recolouring_agrees_with_its_definition():
+    colour = EVERYTHING.model_copy(update={"zoom": 0, "rotation": 0, "mirror": 0})
+    drawn, frames = draw(colour, 3, SEED), picture()
+    grey = (frames @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
+    expected = grey + (frames - grey) * float(drawn.saturation)
+    expected = expected.mean() + (expected - expected.mean()) * float(drawn.contrast)
+    expected = np.clip(np.round(expected + float(drawn.brightness) * 255), 0, 255)
+    np.testing.assert_allclose(augment_frames(frames, drawn, colour, 40, 40), expected, atol=1)
 
 
 def test_draws_differ_by_seed_and_stay_in_range():
