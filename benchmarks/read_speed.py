@@ -132,8 +132,8 @@ def prepare(manifest: Path, stored: int, size: int, work: Path, workers: int) ->
     """Converts the clips, and writes the frames of the records as PNG files and into memory."""
     import tensorflow as tf
 
+    from sign_keras.data.parsing import parse_record
     from sign_keras.data.sampling import sample_frames
-    from tfrecords_tools.schema import parse_record
     from tfrecords_tools.shards import find_shards, read_shard
 
     info = convert_source("manifest", manifest, work, {"clip": {"keypoints": None, "short_side": stored}}, workers)

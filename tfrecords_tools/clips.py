@@ -23,16 +23,17 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Clip:
-    """A contiguous labelled span of a video.
+    """A contiguous labelled span of a video, or of what a dataset gives in a video's place.
 
     Attributes:
-        path: file to read.
+        path: file to read, or a folder of images, one a frame.
         glosses: the glosses signed, in order; one for an isolated sign.
         media_id: the clip's name within its dataset; unique.
         signer: who signs; empty when not known.
         split: ``train``, ``validation`` or ``test``; None to have it assigned.
         span: which part of the video.
         bbox: ``(x0, y0, x1, y1)`` in pixels: the part of the picture that is the clip's frame.
+        frame_rate: frames per second of a folder of images, which does not say; None elsewhere.
         metadata: whatever else the source knows.
     """
 
@@ -43,7 +44,16 @@ class Clip:
     split: str | None = None
     span: Span = WHOLE_VIDEO
     bbox: tuple[int, int, int, int] | None = None
+    frame_rate: float | None = None
     metadata: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+class ClipError(UserError):
+    """A clip that cannot be read whole."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -88,11 +98,12 @@ class ClipSpec(Settings):
     """Everything that turns a video into the numbers a model sees.
 
     Attributes:
-        frames: whether frames are kept; False makes keypoint-only records.
+        frames: whether frames are kept; False makes keypoint-only records, as datasets of keypoints do.
         crop: see ``CropSpec``.
         short_side: stored frames are shrunk to this short side, in pixels; never enlarged.
         jpeg_quality: 1 to 100.
-        keypoints: name of the keypoint layout, or None to run no keypoint model.
+        keypoints: ``mediapipe_holistic``, or None to run no keypoint model; a dataset of keypoints says itself
+            what its layout is.
         sampling: None in records, which keep every frame; set in models.
     """
 
@@ -100,7 +111,7 @@ class ClipSpec(Settings):
     crop: CropSpec = CropSpec()
     short_side: int = pydantic.Field(default=256, ge=16, le=4096)
     jpeg_quality: int = pydantic.Field(default=92, ge=1, le=100)
-    keypoints: Literal["mediapipe_holistic"] | None = "mediapipe_holistic"
+    keypoints: str | None = "mediapipe_holistic"
     sampling: SamplingSpec | None = None
 
     @pydantic.model_validator(mode="after")

@@ -70,7 +70,7 @@ def convert_source(
     listing = lister.list_clips(path)
     for note in listing.notes:
         print(note)
-    return convert(listing.clips, output, source=source, settings=checked, workers=workers, skipped=listing.skipped)
+    return convert(listing, output, source=source, settings=checked, workers=workers)
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ SHARD_PATTERN = re.compile(r"(?P<dataset>.+)-(?P<split>[a-z]+)\.tfrecord-(?P<ind
 FILE_NAME = "dataset_info.json"
 LABEL_MAP_NAME = "label_map.json"
 SKIPPED_NAME = "skipped.csv"
-TOOLS = ("av", "mediapipe", "numpy", "opencv-contrib-python", "tensorflow")
+TOOLS = ("av", "mediapipe", "numpy", "opencv-contrib-python")
 
 
 def shard_name(dataset: str, split: str, index: int, count: int) -> str:
@@ -50,11 +50,26 @@ class SplitInfo(Settings):
 
 
 class LayoutInfo(Settings):
-    """Names and order of the keypoints' K points, and the meaning of their C values."""
+    """Names, order and mirror pairs of the keypoints' K points, and the meaning of their C values."""
 
     name: str
     points: tuple[str, ...]
+    mirror_pairs: tuple[tuple[str, str], ...] = ()
     coordinates: tuple[str, ...] = ("x in frame widths", "y in frame heights", "z as MediaPipe gives it")
+
+
+class KeypointStatistics(Settings):
+    """Of one group of keypoints, over the training split.
+
+    Attributes:
+        presence: share of frames in which the group was found.
+        mean: of x, y, z over the points found; None where there are none.
+        standard_deviation: likewise.
+    """
+
+    presence: float
+    mean: tuple[float, float, float] | None
+    standard_deviation: tuple[float, float, float] | None
 
 
 class DatasetInfo(Settings):
@@ -73,6 +88,7 @@ class DatasetInfo(Settings):
         mean: of R, G, B in [0, 255] over the training split's stored frames; None without frames.
         standard_deviation: likewise.
         keypoint_layout: None without keypoints.
+        keypoint_statistics: by group of the layout.
         tool_versions: what converted it.
     """
 
@@ -88,20 +104,27 @@ class DatasetInfo(Settings):
     mean: tuple[float, float, float] | None
     standard_deviation: tuple[float, float, float] | None
     keypoint_layout: LayoutInfo | None
+    keypoint_statistics: dict[str, KeypointStatistics] = pydantic.Field(default_factory=dict)
     tool_versions: dict[str, str]
 
     @property
     def layout(self) -> KeypointLayout | None:
-        """The keypoint layout, checked against the names that the records were written with.
+        """The keypoint layout: one of ``LAYOUTS``, or the dataset's own.
 
         Raises:
-            DatasetError: this version has no such layout.
+            DatasetError: it is called like one of ``LAYOUTS`` and has other points, or makes no sense.
         """
         if self.keypoint_layout is None:
             return None
-        layout = LAYOUTS.get(self.keypoint_layout.name)
-        if layout is None or layout.names != self.keypoint_layout.points:
-            raise DatasetError(f"keypoint layout {self.keypoint_layout.name!r} is not known to this version")
+        stated = self.keypoint_layout
+        layout = LAYOUTS.get(stated.name)
+        if layout is None:
+            try:
+                return KeypointLayout.from_names(stated.name, stated.points, stated.mirror_pairs)
+            except ValueError as error:
+                raise DatasetError(f"{FILE_NAME}: keypoint_layout: {error}") from None
+        if layout.names != stated.points:
+            raise DatasetError(f"keypoint layout {stated.name!r} has other points than this version knows")
         return layout
 
     @classmethod

@@ -5,14 +5,14 @@ function on a file, so what a model sees there is what it saw in records. Memory
 JPEG bytes, whatever the video's size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from tfrecords_tools.clips import Clip, ClipSpec, crop_to_bbox
+from tfrecords_tools.clips import Clip, ClipError, ClipSpec, crop_to_bbox
 from tfrecords_tools.crop import FULL_FRAME, CropBox, cut, hand_crop
 from tfrecords_tools.keypoints import ClipKeypoints, HolisticExtractor
 from tfrecords_tools.video import IMAGE_SUFFIXES, Frame, VideoError, open_video
@@ -44,6 +44,7 @@ class ExtractedClip:
         frame_rate: nominal frames per second; 0 for an image.
         width, height: of the stored frames, in pixels.
         keypoints: None when the spec asks for none.
+        aspect_ratio: width / height of the picture that the keypoints' x and y refer to; 0 when not known.
         crop_box: the region that the stored frames show, in units of the video's frame.
         pixels: None when the spec keeps no frames.
     """
@@ -57,6 +58,28 @@ class ExtractedClip:
     keypoints: ClipKeypoints | None
     crop_box: CropBox
     pixels: PixelSums | None
+    aspect_ratio: float = 0.0
+
+
+@dataclass(frozen=True)
+class KeypointRecording:
+    """A clip that a dataset gives as keypoints, without a video.
+
+    Attributes:
+        keypoints: in the dataset's layout; ``visibility`` has a column a point of the layout's group ``pose``.
+        seconds: ``[T]`` float64 since the first frame.
+        frame_rate: nominal frames per second.
+        aspect_ratio: width / height of the picture that x and y refer to; 0 when not known.
+    """
+
+    keypoints: ClipKeypoints
+    seconds: np.ndarray
+    frame_rate: float
+    aspect_ratio: float = 0.0
+
+
+# Reads a clip of a dataset of keypoints, or raises ClipError; a function of a module, so that workers find it.
+KeypointReader = Callable[[Clip], KeypointRecording]
 
 
 @dataclass(frozen=True)
@@ -67,14 +90,37 @@ class SkippedClip:
     reason: str
 
 
-def extract_clip(clip: Clip, spec: ClipSpec) -> ExtractedClip | SkippedClip:
-    """Reads one clip; a video that cannot be read whole is a ``SkippedClip``, never an exception."""
+def extract_clip(clip: Clip, spec: ClipSpec, reader: KeypointReader | None = None) -> ExtractedClip | SkippedClip:
+    """Reads one clip; one that cannot be read whole is a ``SkippedClip``, never an exception.
+
+    Args:
+        clip: to read.
+        spec: what to make of it.
+        reader: of a dataset of keypoints; None where clips are videos.
+    """
     try:
-        return _extract(clip, spec)
-    except VideoError as error:
+        return _extract(clip, spec) if reader is None else _from_recording(clip, reader(clip))
+    except (VideoError, ClipError) as error:
         return SkippedClip(clip, error.reason)
     except (MemoryError, cv2.error, OSError) as error:
         return SkippedClip(clip, f"{type(error).__name__}: {error}")
+
+
+def _from_recording(clip: Clip, recording: KeypointRecording) -> ExtractedClip:
+    if not len(recording.seconds):
+        raise ClipError(clip.path, "holds no frame")
+    return ExtractedClip(
+        clip=clip,
+        jpegs=[],
+        seconds=recording.seconds,
+        frame_rate=recording.frame_rate,
+        width=0,
+        height=0,
+        keypoints=recording.keypoints,
+        crop_box=FULL_FRAME,
+        pixels=None,
+        aspect_ratio=recording.aspect_ratio,
+    )
 
 
 def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
@@ -89,7 +135,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
     crops_later = spec.crop.mode == "hands"
     if extractor:
         extractor.start_clip()
-    with open_video(clip.path, clip.span) as video:
+    with open_video(clip.path, clip.span, clip.frame_rate) as video:
         frame_rate = video.frame_rate
         for image, frame in _pictures(clip, video.frames):
             full_size = (image.shape[1], image.shape[0])
@@ -105,7 +151,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
     if crops_later and keypoints is not None:
         box = hand_crop(keypoints, *full_size, spec.crop.margin)
         if spec.frames:
-            with open_video(clip.path, clip.span) as video:
+            with open_video(clip.path, clip.span, clip.frame_rate) as video:
                 for image, _ in _pictures(clip, video.frames):
                     frames.add(cut(image, box))
     return ExtractedClip(
@@ -118,6 +164,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
         keypoints=keypoints,
         crop_box=box,
         pixels=frames.sums() if frames.jpegs else None,
+        aspect_ratio=full_size[0] / full_size[1],
     )
 
 

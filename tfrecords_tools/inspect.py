@@ -5,6 +5,7 @@ Nothing is taken on trust: every frame is decoded, every count is made anew and 
 """
 
 import argparse
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from tqdm import tqdm
 
 from tfrecords_tools.clips import SPLITS
-from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, quiet_tensorflow, run_command
+from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, run_command
 from tfrecords_tools.dataset_info import LABEL_MAP_NAME, SHARD_PATTERN, DatasetError, DatasetInfo, SplitInfo
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.schema import RecordError, decode_record
+from tfrecords_tools.shards import read_shard
 
 EXAMPLE = """example:
   python -m tfrecords_tools.inspect data/my_signs
@@ -51,8 +55,8 @@ class SplitStatistics:
         num_frames = int(record["num_frames"])
         self.clips += 1
         self.frames += num_frames
-        self.glosses.update({gloss.decode() for gloss in record["glosses"]})
-        if signer := record["signer"].decode():
+        self.glosses.update(set(record["glosses"]))
+        if signer := record["signer"]:
             self.signers[signer] += 1
         self.seconds += _duration(record["timestamps"], float(record["frame_rate"]))
         if groups:
@@ -116,8 +120,6 @@ class _Inspector:
         self._result.problems.append(problem)
 
     def _inspect_shard(self, name: str, bar: "tqdm[Any]") -> None:
-        from tfrecords_tools.shards import read_shard
-
         match = SHARD_PATTERN.fullmatch(name)
         if not match or match["split"] not in SPLITS:
             self._report(f"{name}: is no shard's name")
@@ -137,22 +139,13 @@ class _Inspector:
                 self._report(f"{name}: holds {count} records, dataset_info.json says {self._info.shards[name]}")
 
     def _inspect_record(self, serialized: bytes, split: str, where: str) -> None:
-        import tensorflow as tf
-
-        from tfrecords_tools.schema import parse_record
-
         try:
-            parsed = parse_record(tf.constant(serialized), self._layout)
-        except tf.errors.InvalidArgumentError as error:
-            self._report(f"{where}: {_first_line(error.message)}")
+            record = decode_record(serialized, self._layout)
+        except RecordError as error:
+            self._report(f"{where}: {error}")
             return
-        record = {key: value.numpy() for key, value in parsed.items()}
-        try:
-            media_id = record["media_id"].decode()
-            self._result.statistics[split].add(record, self._groups)
-        except UnicodeDecodeError:
-            self._report(f"{where}: holds text that is not UTF-8")
-            return
+        media_id = record["media_id"]
+        self._result.statistics[split].add(record, self._groups)
         if media_id in self._first_seen:
             self._report(f"{where}: media id {media_id!r} is also that of {self._first_seen[media_id]}")
         self._first_seen.setdefault(media_id, where)
@@ -187,11 +180,10 @@ def _label_faults(record: dict[str, Any], label_map: LabelMap) -> Iterator[str]:
     if not len(record["labels"]):
         yield "has no label"
     for gloss, label in zip(record["glosses"], record["labels"].tolist(), strict=True):
-        text = gloss.decode()
         if not 0 <= label < len(label_map):
             yield f"label {label} is outside the label map of {len(label_map)} glosses"
-        elif label_map.glosses[label] != text:
-            yield f"label {label} is {label_map.glosses[label]!r} in the label map, the record says {text!r}"
+        elif label_map.glosses[label] != gloss:
+            yield f"label {label} is {label_map.glosses[label]!r} in the label map, the record says {gloss!r}"
 
 
 def _time_faults(record: dict[str, Any]) -> Iterator[str]:
@@ -205,26 +197,20 @@ def _time_faults(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _frame_faults(record: dict[str, Any]) -> Iterator[str]:
-    import tensorflow as tf
-
     jpegs, num_frames = record["jpegs"], int(record["num_frames"])
-    stated = (int(record["height"]), int(record["width"]), 3)
+    stated = (record["width"], record["height"])
     if len(jpegs) != num_frames:
         yield f"has {len(jpegs)} images for {num_frames} frames"
     for index, jpeg in enumerate(jpegs):
         try:
-            shape = tuple(tf.io.decode_jpeg(jpeg, channels=3).shape)
-        except tf.errors.InvalidArgumentError:
+            with PIL.Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+                image.load()
+                size = image.size
+        except OSError:
             yield f"frame {index} is no JPEG that decodes"
         else:
-            if shape != stated:
-                yield f"frame {index} is {shape[1]}x{shape[0]}, the record says {stated[1]}x{stated[0]}"
-
-
-def _first_line(message: str) -> str:
-    """The cause in a message of TensorFlow's, which goes on about nodes and values."""
-    cause = message.removeprefix("{{function_node __wrapped__").split("\n")[0]
-    return cause.split("}} ")[-1].split(" [Op:")[0]
+            if size != stated:
+                yield f"frame {index} is {size[0]}x{size[1]}, the record says {stated[0]}x{stated[1]}"
 
 
 def _duration(timestamps: np.ndarray, frame_rate: float) -> float:
@@ -282,8 +268,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
-    info = DatasetInfo.load(arguments.directory)  # before TensorFlow: a misspelt folder is told at once
-    quiet_tensorflow(run_half_op=True)  # records hold float16
+    info = DatasetInfo.load(arguments.directory)
     inspection = inspect_records(arguments.directory)
     print(format_statistics(info, inspection.statistics))
     for problem in inspection.problems:

@@ -13,8 +13,8 @@ import pydantic
 
 from tfrecords_tools.clips import Clip
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.dataset_info import FILE_NAME, SHARD_PATTERN, SplitInfo
-from tfrecords_tools.settings import Settings
+from tfrecords_tools.dataset_info import FILE_NAME, SHARD_PATTERN
+from tfrecords_tools.tally import ShardReport
 
 try:
     import fcntl
@@ -22,30 +22,6 @@ except ImportError:  # Windows: nothing keeps two conversions apart there
     fcntl = None  # type: ignore[assignment]
 
 JOURNAL_NAME = ".conversion"
-
-
-class ShardReport(Settings):
-    """What became of a shard's clips.
-
-    Attributes:
-        fingerprint: of all that its records depend on.
-        num_bytes: size of the shard's file.
-        split: what it holds.
-        crop_origins: clips by what their crop was made from.
-        skipped: (path, reason) of each clip that could not be read.
-        pixel_count: pixels of its stored frames.
-        pixel_total: sum of R, G, B over them.
-        pixel_squares: sum of their squares.
-    """
-
-    fingerprint: str
-    num_bytes: int
-    split: SplitInfo
-    crop_origins: dict[str, int]
-    skipped: tuple[tuple[str, str], ...]
-    pixel_count: int
-    pixel_total: tuple[float, float, float]
-    pixel_squares: tuple[float, float, float]
 
 
 class Journal:

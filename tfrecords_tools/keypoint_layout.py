@@ -128,6 +128,32 @@ class KeypointLayout:
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     mirror_pairs: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def from_names(
+        cls, name: str, points: Sequence[str], mirror_pairs: Sequence[tuple[str, str]]
+    ) -> "KeypointLayout":
+        """A layout out of its points' full names; those of a group must follow each other.
+
+        Raises:
+            ValueError: a name is no ``group/point``, occurs twice, or a mirror pair names no point.
+        """
+        groups: dict[str, list[str]] = {}
+        for full_name in points:
+            group, separator, point = full_name.partition("/")
+            if not (group and separator and point):
+                raise ValueError(f"point {full_name!r}: expected group/point, e.g. left_hand/wrist")
+            if group in groups and group != next(reversed(groups)):
+                raise ValueError(f"point {full_name!r}: the points of group {group!r} must follow each other")
+            groups.setdefault(group, []).append(point)
+        if len(set(points)) < len(points):
+            raise ValueError("a point is named twice")
+        if unknown := {end for pair in mirror_pairs for end in pair} - set(points):
+            raise ValueError(f"mirror pairs name points that do not exist: {', '.join(sorted(unknown))}")
+        ends = [end for pair in mirror_pairs for end in pair]
+        if len(set(ends)) < len(ends):
+            raise ValueError("a point is in two mirror pairs")
+        return cls(name, tuple((group, tuple(of)) for group, of in groups.items()), tuple(mirror_pairs))
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Full names in row order: ``"pose/nose"``, ``"left_hand/wrist"``, ``"face/0"``."""

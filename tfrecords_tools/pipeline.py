@@ -7,21 +7,30 @@ often it was killed.
 
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydantic
 from tqdm import tqdm
 
-from tfrecords_tools.clips import SPLITS, Clip, ClipSpec, SkippedPath, SplitSettings, assign_splits, shuffled
-from tfrecords_tools.command_line import UserError, quiet_tensorflow
+from tfrecords_tools.clips import (
+    SPLITS,
+    Clip,
+    ClipSpec,
+    CropSpec,
+    SkippedPath,
+    SplitSettings,
+    assign_splits,
+    shuffled,
+)
+from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import (
     FILE_NAME,
     LABEL_MAP_NAME,
@@ -30,15 +39,25 @@ from tfrecords_tools.dataset_info import (
     SKIPPED_NAME,
     DatasetInfo,
     LayoutInfo,
-    SplitInfo,
     installed_versions,
     shard_name,
 )
-from tfrecords_tools.extract import SkippedClip
-from tfrecords_tools.journal import Journal, ShardReport, file_state, write_atomically
-from tfrecords_tools.keypoint_layout import LAYOUTS
+from tfrecords_tools.extract import KeypointReader, SkippedClip
+from tfrecords_tools.journal import Journal, file_state, write_atomically
+from tfrecords_tools.keypoint_layout import LAYOUTS, KeypointLayout
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.schema import encode_record
 from tfrecords_tools.settings import Settings
+from tfrecords_tools.shards import ShardWriter
+from tfrecords_tools.sources.base import Listing
+from tfrecords_tools.tally import (
+    Moments,
+    ShardReport,
+    Tally,
+    keypoint_statistics,
+    merge_counts,
+    merge_splits,
+)
 from tfrecords_tools.workers import Result, extract_clips
 
 
@@ -80,57 +99,105 @@ class Shard:
     split: str
     clips: tuple[Clip, ...]
 
-    def fingerprint(self, spec: ClipSpec, label_map: LabelMap) -> str:
-        """Changes when anything changes that its records depend on."""
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a process needs to make some of a conversion's shards.
+
+    Attributes:
+        shards: of the whole conversion.
+        output: the records' folder.
+        spec: what to make of a clip.
+        label_map: ids of the glosses.
+        reader: of a dataset of keypoints; None where clips are videos.
+        layout: of the keypoints; None without.
+    """
+
+    shards: list[Shard]
+    output: Path
+    spec: ClipSpec
+    label_map: LabelMap
+    reader: KeypointReader | None
+    layout: KeypointLayout | None
+
+    def fingerprint(self, shard: Shard) -> str:
+        """Changes when anything changes that the shard's records depend on."""
         content = {
-            "clips": [(asdict(clip), file_state(clip)) for clip in self.clips],
-            "labels": [[label_map.id(gloss) for gloss in clip.glosses] for clip in self.clips],
-            "spec": spec.model_dump(),
+            "clips": [(asdict(clip), file_state(clip)) for clip in shard.clips],
+            "labels": [[self.label_map.id(gloss) for gloss in clip.glosses] for clip in shard.clips],
+            "spec": self.spec.model_dump(),
+            "layout": asdict(self.layout) if self.layout else None,
             "schema": SCHEMA_VERSION,
             "tools": installed_versions(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+# Makes the missing shards of a job, and enters each in the journal once it is whole.
+ShardsWriter = Callable[[Job, Sequence[Shard], Journal], None]
+
+
 def convert(
-    clips: Sequence[Clip],
+    listing: Listing,
     output: Path,
     *,
     source: str,
     settings: ConvertSettings,
     workers: int | None = None,
-    skipped: Sequence[SkippedPath] = (),
     progress: bool = True,
+    write_shards: "ShardsWriter | None" = None,
 ) -> DatasetInfo:
     """Writes clips as sharded records with ``dataset_info.json``, ``label_map.json`` and ``skipped.csv``.
 
     Args:
-        clips: what the source listed; those without a split get one.
+        listing: what the source found; clips without a split get one.
         output: folder to write; an interrupted conversion in it is continued.
         source: the source's name, for the records' description.
         settings: see ``ConvertSettings``.
         workers: processes; by default one a core.
-        skipped: what the source could not list.
         progress: whether to show a bar where there is a terminal.
+        write_shards: how to make the shards that are missing; on local processes by default.
 
     Raises:
         UserError: there is nothing to convert, a clip is listed twice, or ``output`` holds another
             conversion.
     """
-    label_map, clips, unknown = _label(clips, settings)
+    clip_spec, layout = _spec_and_layout(settings.clip, listing)
+    label_map, clips, unknown = _label(listing.clips, settings)
+    skipped = [*listing.skipped, *unknown]
     if not clips:
-        reasons = "; ".join(f"{item.path}: {item.reason}" for item in [*skipped, *unknown][:3])
+        reasons = "; ".join(f"{item.path}: {item.reason}" for item in skipped[:3])
         raise UserError(f"nothing to convert: no clip was found{f' ({reasons})' if reasons else ''}")
     _check_unique(clips)
     clips = assign_splits(clips, settings.split)
     name = settings.name or output.resolve().name
-    shards = plan_shards(clips, name, settings)
+    job = Job(plan_shards(clips, name, settings), output, clip_spec, label_map, listing.reader, layout)
     identity = {"source": source, "settings": settings.model_dump(mode="json")}
     with contextlib.closing(Journal(output, identity)) as journal:
-        reports = _write_shards(shards, output, settings.clip, label_map, journal, workers, progress)
-        info = _describe(name, source, settings, reports, len(skipped) + len(unknown))
-        _write_description(output, info, label_map, [*skipped, *unknown], reports.values())
+        missing = _missing_shards(job, journal)
+        if missing:
+            write = write_shards or functools.partial(_write_locally, workers=workers, progress=progress)
+            write(job, missing, journal)
+        reports = {shard.name: journal.find(shard.name, job.fingerprint(shard)) for shard in job.shards}
+        whole = {shard: report for shard, report in reports.items() if report}
+        if len(whole) < len(reports):
+            lost = next(shard for shard, report in reports.items() if not report)
+            raise UserError(f"{output / lost}: was not written; run convert again")
+        info = _describe(name, source, settings, job, whole, len(skipped))
+        _write_description(output, info, label_map, skipped, whole.values())
     return info
+
+
+def _spec_and_layout(spec: ClipSpec, listing: Listing) -> tuple[ClipSpec, KeypointLayout | None]:
+    if listing.layout is not None:
+        return spec.model_copy(update={"frames": False, "crop": CropSpec(), "keypoints": listing.layout.name}), (
+            listing.layout
+        )
+    if spec.keypoints is None:
+        return spec, None
+    if spec.keypoints not in LAYOUTS:
+        raise UserError(f"keypoints={spec.keypoints}: must be null or one of {', '.join(LAYOUTS)}")
+    return spec, LAYOUTS[spec.keypoints]
 
 
 def _label(clips: Sequence[Clip], settings: ConvertSettings) -> tuple[LabelMap, list[Clip], list[SkippedPath]]:
@@ -165,104 +232,84 @@ def plan_shards(clips: Sequence[Clip], dataset: str, settings: ConvertSettings) 
     return shards
 
 
-def _write_shards(
-    shards: Sequence[Shard],
-    output: Path,
-    spec: ClipSpec,
-    label_map: LabelMap,
-    journal: Journal,
-    workers: int | None,
-    progress: bool,
-) -> dict[str, ShardReport]:
-    fingerprints = {shard.name: shard.fingerprint(spec, label_map) for shard in shards}
-    reports = {
-        shard.name: report for shard in shards if (report := journal.find(shard.name, fingerprints[shard.name]))
-    }
-    missing = [shard for shard in shards if shard.name not in reports]
+def _missing_shards(job: Job, journal: Journal) -> list[Shard]:
+    fingerprints = {shard.name: job.fingerprint(shard) for shard in job.shards}
+    missing = [shard for shard in job.shards if journal.find(shard.name, fingerprints[shard.name]) is None]
     if missing:
         # What it describes is about to change; until all is written, the folder is no dataset.
-        (output / FILE_NAME).unlink(missing_ok=True)
+        (job.output / FILE_NAME).unlink(missing_ok=True)
     journal.remove_others(fingerprints)
-    total = sum(len(shard.clips) for shard in shards)
+    return missing
+
+
+def _write_locally(
+    job: Job, missing: Sequence[Shard], journal: Journal, workers: int | None, progress: bool
+) -> None:
+    total = sum(len(shard.clips) for shard in job.shards)
     left = sum(len(shard.clips) for shard in missing)
-    results = extract_clips((clip for shard in missing for clip in shard.clips), spec, workers)
+    clips = (clip for shard in missing for clip in shard.clips)
+    results = extract_clips(clips, job.spec, workers, job.reader)
     with tqdm(
         total=total, initial=total - left, desc="converting", unit="clip", disable=None if progress else True
     ) as bar:
-        if missing:
-            quiet_tensorflow()  # takes seconds, so only now that the workers are busy
         for shard in missing:
-            report = _write_shard(shard, output, label_map, fingerprints[shard.name], results, bar)
-            journal.add(shard.name, report)
-            reports[shard.name] = report
-    return {shard.name: reports[shard.name] for shard in shards}
+            journal.add(shard.name, write_shard(job, shard, results, bar))
 
 
-def _write_shard(
-    shard: Shard,
-    output: Path,
-    label_map: LabelMap,
-    fingerprint: str,
-    results: Iterator[Result],
-    bar: "tqdm[Any]",
-) -> ShardReport:
-    # Here rather than on top: whoever imports this module, for --help say, need not wait for TensorFlow.
-    from tfrecords_tools.schema import encode_record
-    from tfrecords_tools.shards import ShardWriter
+def write_shard(job: Job, shard: Shard, results: Iterator[Result], bar: "tqdm[Any] | None" = None) -> ShardReport:
+    """Writes one shard; it has its name only when it is whole.
 
-    frames, glosses, signers, origins = 0, Counter[str](), Counter[str](), Counter[str]()
-    pixel_count, pixel_total, pixel_squares = 0, np.zeros(3), np.zeros(3)
-    skipped: list[tuple[str, str]] = []
-    with ShardWriter(output / shard.name) as writer:
+    Args:
+        job: what it belongs to.
+        shard: to write.
+        results: of its clips, in order.
+        bar: told of every clip.
+    """
+    tally = Tally(job.layout)
+    with ShardWriter(job.output / shard.name) as writer:
         for clip in shard.clips:
             result = next(results)
-            bar.update()
+            if bar is not None:
+                bar.update()
             if isinstance(result, SkippedClip):
-                skipped.append((clip.path, result.reason))
-                bar.write(f"skipped {clip.path}: {result.reason}")
+                tally.skip(result)
+                tqdm.write(f"skipped {clip.path}: {result.reason}")
                 continue
-            writer.write(encode_record(result, [label_map.id(gloss) for gloss in clip.glosses]))
-            frames += len(result.seconds)
-            glosses.update(set(clip.glosses))
-            signers.update([clip.signer] if clip.signer else [])
-            origins.update([result.crop_box.origin])
-            if result.pixels:
-                pixel_count += result.pixels.count
-                pixel_total += result.pixels.total
-                pixel_squares += result.pixels.squares
-    return ShardReport(
-        fingerprint=fingerprint,
-        num_bytes=(output / shard.name).stat().st_size,
-        split=SplitInfo(clips=writer.count, frames=frames, glosses=dict(glosses), signers=dict(signers)),
-        crop_origins=dict(origins),
-        skipped=tuple(skipped),
-        pixel_count=pixel_count,
-        pixel_total=tuple(pixel_total.tolist()),
-        pixel_squares=tuple(pixel_squares.tolist()),
-    )
+            writer.write(encode_record(result, [job.label_map.id(gloss) for gloss in clip.glosses]))
+            tally.add(result)
+    return tally.report(job.fingerprint(shard), job.output / shard.name)
 
 
 def _describe(
-    name: str, source: str, settings: ConvertSettings, reports: dict[str, ShardReport], num_skipped: int
+    name: str,
+    source: str,
+    settings: ConvertSettings,
+    job: Job,
+    reports: dict[str, ShardReport],
+    num_skipped: int,
 ) -> DatasetInfo:
     by_split = {
         split: [report for shard, report in reports.items() if _split_of(shard) == split] for split in SPLITS
     }
-    mean, deviation = _pixel_statistics(by_split["train"])
-    layout = LAYOUTS[settings.clip.keypoints] if settings.clip.keypoints else None
+    pixels = Moments.merged(report.pixels for report in by_split["train"])
+    mean, deviation = pixels.mean_and_deviation()
+    layout = job.layout
     return DatasetInfo(
         schema_version=SCHEMA_VERSION,
         name=name,
         source=source,
-        clip_spec=settings.clip,
-        splits={split: _merge([report.split for report in by_split[split]]) for split in SPLITS},
+        clip_spec=job.spec,
+        splits={split: merge_splits(report.split for report in by_split[split]) for split in SPLITS},
         split_settings=settings.split,
         shards={shard: report.split.clips for shard, report in reports.items()},
         num_skipped=num_skipped + sum(len(report.skipped) for report in reports.values()),
-        crop_origins=_sum_counts(report.crop_origins for report in reports.values()),
+        crop_origins=merge_counts(report.crop_origins for report in reports.values()),
         mean=mean,
         standard_deviation=deviation,
-        keypoint_layout=LayoutInfo(name=layout.name, points=layout.names) if layout else None,
+        keypoint_layout=LayoutInfo(name=layout.name, points=layout.names, mirror_pairs=layout.mirror_pairs)
+        if layout
+        else None,
+        keypoint_statistics=keypoint_statistics(by_split["train"], layout) if layout else {},
         tool_versions=installed_versions(),
     )
 
@@ -270,32 +317,6 @@ def _describe(
 def _split_of(shard: str) -> str:
     match = SHARD_PATTERN.fullmatch(shard)
     return match["split"] if match else ""
-
-
-def _merge(parts: Sequence[SplitInfo]) -> SplitInfo:
-    return SplitInfo(
-        clips=sum(part.clips for part in parts),
-        frames=sum(part.frames for part in parts),
-        glosses=_sum_counts(part.glosses for part in parts),
-        signers=_sum_counts(part.signers for part in parts),
-    )
-
-
-def _sum_counts(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total = Counter[str]()
-    for part in parts:
-        total.update(part)
-    return dict(sorted(total.items()))
-
-
-def _pixel_statistics(reports: Sequence[ShardReport]) -> tuple[Any, Any]:
-    count = sum(report.pixel_count for report in reports)
-    if not count:
-        return None, None
-    mean = np.sum([report.pixel_total for report in reports], axis=0) / count
-    squares = np.sum([report.pixel_squares for report in reports], axis=0) / count
-    deviation = np.sqrt(np.maximum(squares - mean**2, 0))
-    return tuple(mean.tolist()), tuple(deviation.tolist())
 
 
 def _write_description(

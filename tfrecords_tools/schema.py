@@ -17,10 +17,11 @@ clip/crop_origin       bytes        ``hands``, ``upper_body`` or ``full``: what 
 clip/num_frames        int64        T
 image/frame_rate       float        nominal frames per second; 0 for a still image
 image/format           bytes        ``JPEG``
-image/height, width    int64        of the stored frames; 0 without frames
+image/height, width    int64        of the stored frames, in pixels; 0 without frames
 keypoints/encoded      bytes        little-endian float16 ``[T, K, 3]``, the layout in dataset_info.json
-keypoints/visibility   bytes        little-endian float16 ``[T, 33]``: MediaPipe's pose visibility
+keypoints/visibility   bytes        little-endian float16 ``[T, P]`` for a layout with a group ``pose`` of P points
 keypoints/presence     bytes        uint8 ``[T, G]``: 1 where a group of the layout was found
+keypoints/aspect_ratio float        width / height of the picture that x and y refer to; 0 when not known
 ====================== ============ =================================================================
 
 ====================== ============ =================================================================
@@ -34,16 +35,31 @@ Keypoints' x and y are in frame widths and heights of the uncropped frame; missi
 Source of the key names: google-ai-edge/mediapipe, ``mediapipe/util/sequence/media_sequence.py`` (Apache-2.0).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from tfrecords_tools.dataset_info import SCHEMA_VERSION
 from tfrecords_tools.extract import ExtractedClip
 from tfrecords_tools.keypoint_layout import KeypointLayout
+from tfrecords_tools.tfrecord import (
+    BytesList,
+    Feature,
+    FeatureList,
+    FeatureLists,
+    Features,
+    FloatList,
+    Int64List,
+    SequenceExample,
+)
 
 COORDINATES = 3
+
+
+class RecordError(Exception):
+    """A record that cannot be read, and why."""
 
 
 def encode_record(extracted: ExtractedClip, label_ids: Sequence[int]) -> bytes:
@@ -72,15 +88,16 @@ def encode_record(extracted: ExtractedClip, label_ids: Sequence[int]) -> bytes:
         "keypoints/encoded": _bytes([keypoints.points.astype("<f2").tobytes() if keypoints else b""]),
         "keypoints/visibility": _bytes([keypoints.visibility.astype("<f2").tobytes() if keypoints else b""]),
         "keypoints/presence": _bytes([keypoints.presence.astype("u1").tobytes() if keypoints else b""]),
+        "keypoints/aspect_ratio": _floats([extracted.aspect_ratio]),
     }
     feature_lists = {
         "image/encoded": [_bytes([jpeg]) for jpeg in extracted.jpegs],
         "image/timestamp": [_ints([round(second * 1e6)]) for second in extracted.seconds],
     }
-    example = tf.train.SequenceExample(
-        context=tf.train.Features(feature=context),
-        feature_lists=tf.train.FeatureLists(
-            feature_list={key: tf.train.FeatureList(feature=value) for key, value in feature_lists.items()}
+    example = SequenceExample(
+        context=Features(feature=context),
+        feature_lists=FeatureLists(
+            feature_list={key: FeatureList(feature=value) for key, value in feature_lists.items()}
         ),
     )
     # Deterministic: map fields would else be written in hash order.
@@ -88,107 +105,110 @@ def encode_record(extracted: ExtractedClip, label_ids: Sequence[int]) -> bytes:
     return serialized
 
 
-def parse_record(serialized: tf.Tensor, layout: KeypointLayout | None) -> dict[str, tf.Tensor]:
-    """Parses one record; runs eagerly and in ``tf.data`` alike. Frames stay encoded.
+def decode_record(serialized: bytes, layout: KeypointLayout | None) -> dict[str, Any]:
+    """Reads one record into NumPy; what ``sign_keras.data.parsing`` does in TensorFlow, with the same names.
 
     Args:
-        serialized: scalar string.
+        serialized: the record.
         layout: of the dataset's keypoints; None where it has none.
 
     Returns:
-        - ``jpegs`` ``[T]`` string (``[0]`` without frames), ``timestamps`` ``[T]`` int64 microseconds
-        - ``num_frames``, ``height``, ``width`` int64; ``frame_rate`` float32
-        - ``media_id``, ``path``, ``signer``, ``crop_origin`` string; ``hand_box`` ``[4]`` float32
-        - ``glosses`` ``[L]`` string, ``labels`` ``[L]`` int64
-        - with a layout: ``keypoints`` ``[T, K, 3]`` float32 with NaN where missing, ``visibility``
-          ``[T, 33]`` float32, ``presence`` ``[T, G]`` bool
+        - ``jpegs`` list of bytes, ``timestamps`` ``[T]`` int64 microseconds
+        - ``num_frames``, ``height``, ``width`` int; ``frame_rate``, ``aspect_ratio`` float
+        - ``media_id``, ``path``, ``signer``, ``crop_origin`` str; ``hand_box`` ``[4]`` float32
+        - ``glosses`` list of str, ``labels`` ``[L]`` int64
+        - with a layout: ``keypoints`` ``[T, K, 3]`` float16 with NaN where missing, ``presence`` ``[T, G]`` bool,
+          and, where the layout has a group ``pose`` of P points, ``visibility`` ``[T, P]`` float16
 
     Raises:
-        tf.errors.InvalidArgumentError: the record is of another schema version, or lacks a feature.
+        RecordError: it is no record, is of another schema version, or lacks a feature.
     """
-    text, number = tf.io.FixedLenFeature([], tf.string), tf.io.FixedLenFeature([], tf.int64)
-    context, lists = tf.io.parse_single_sequence_example(
-        serialized,
-        context_features={
-            "schema/version": tf.io.FixedLenFeature([], tf.int64, default_value=0),
-            "clip/media_id": text,
-            "clip/data_path": text,
-            "clip/label/string": tf.io.RaggedFeature(tf.string),
-            "clip/label/index": tf.io.RaggedFeature(tf.int64),
-            "clip/signer": text,
-            "clip/hand_box": tf.io.FixedLenFeature([4], tf.float32),
-            "clip/crop_origin": text,
-            "clip/num_frames": number,
-            "image/frame_rate": tf.io.FixedLenFeature([], tf.float32),
-            "image/height": number,
-            "image/width": number,
-            "keypoints/encoded": text,
-            "keypoints/visibility": text,
-            "keypoints/presence": text,
-        },
-        sequence_features={
-            "image/encoded": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True),
-            "image/timestamp": tf.io.FixedLenSequenceFeature([], tf.int64),
-        },
-    )
-    # A list that is missing reads as empty: only their disagreement shows it.
-    labelled = tf.debugging.assert_equal(
-        tf.size(context["clip/label/string"]),
-        tf.size(context["clip/label/index"]),
-        message="clip/label/string and clip/label/index differ in length",
-    )
-    version = tf.debugging.assert_equal(
-        context["schema/version"],
-        tf.constant(SCHEMA_VERSION, tf.int64),
-        message=f"record of another schema version than {SCHEMA_VERSION}; convert the videos again",
-    )
-    checks = [check for check in (version, labelled) if check is not None]  # None: checked, eagerly
-    with tf.control_dependencies(checks):
-        num_frames = tf.identity(context["clip/num_frames"])
-    parsed = {
-        "jpegs": lists["image/encoded"],
-        "timestamps": lists["image/timestamp"],
-        "num_frames": num_frames,
-        "frame_rate": context["image/frame_rate"],
-        "height": context["image/height"],
-        "width": context["image/width"],
-        "media_id": context["clip/media_id"],
-        "path": context["clip/data_path"],
-        "signer": context["clip/signer"],
-        "hand_box": context["clip/hand_box"],
-        "crop_origin": context["clip/crop_origin"],
-        "glosses": context["clip/label/string"],
-        "labels": context["clip/label/index"],
+    try:
+        example = SequenceExample.FromString(serialized)
+    except DecodeError:
+        raise RecordError("is no SequenceExample") from None
+    reader = _Reader(example)
+    version = reader.one("schema/version", "int64_list") if reader.has("schema/version") else 0
+    if version != SCHEMA_VERSION:
+        raise RecordError(f"record of schema version {version}, not {SCHEMA_VERSION}; convert the videos again")
+    record = {
+        "jpegs": reader.list_of("image/encoded", "bytes_list"),
+        "timestamps": np.array(reader.list_of("image/timestamp", "int64_list"), np.int64),
+        "num_frames": reader.one("clip/num_frames", "int64_list"),
+        "frame_rate": reader.one("image/frame_rate", "float_list"),
+        "height": reader.one("image/height", "int64_list"),
+        "width": reader.one("image/width", "int64_list"),
+        "aspect_ratio": reader.one("keypoints/aspect_ratio", "float_list"),
+        "media_id": reader.text("clip/media_id"),
+        "path": reader.text("clip/data_path"),
+        "signer": reader.text("clip/signer"),
+        "hand_box": np.array(reader.values("clip/hand_box", "float_list"), np.float32),
+        "crop_origin": reader.text("clip/crop_origin"),
+        "glosses": reader.texts("clip/label/string"),
+        "labels": np.array(reader.values("clip/label/index", "int64_list"), np.int64),
     }
+    if len(record["glosses"]) != len(record["labels"]):
+        raise RecordError("clip/label/string and clip/label/index differ in length")
     if layout is not None:
-        parsed |= _parse_keypoints(context, num_frames, layout)
-    return parsed
+        num_frames, groups = record["num_frames"], dict(layout.groups)
+        shape = (num_frames, len(layout.names), COORDINATES)
+        record["keypoints"] = reader.array("keypoints/encoded", "<f2", shape)
+        record["presence"] = reader.array("keypoints/presence", "u1", (num_frames, len(groups))).astype(bool)
+        if "pose" in groups:
+            shape_of_pose = (num_frames, len(groups["pose"]))
+            record["visibility"] = reader.array("keypoints/visibility", "<f2", shape_of_pose)
+    return record
 
 
-def _parse_keypoints(
-    context: Mapping[str, tf.Tensor], num_frames: tf.Tensor, layout: KeypointLayout
-) -> dict[str, tf.Tensor]:
-    def read(key: str, dtype: tf.DType, *shape: int) -> tf.Tensor:
-        values = tf.io.decode_raw(context[f"keypoints/{key}"], dtype, little_endian=True)
-        return tf.ensure_shape(tf.reshape(values, [num_frames, *shape]), [None, *shape])
+class _Reader:
+    """Features of a parsed example, each missing one named."""
 
-    groups = dict(layout.groups)
-    parsed = {
-        "keypoints": tf.cast(read("encoded", tf.float16, len(layout.names), COORDINATES), tf.float32),
-        "presence": tf.cast(read("presence", tf.uint8, len(groups)), tf.bool),
-    }
-    if "pose" in groups:
-        parsed["visibility"] = tf.cast(read("visibility", tf.float16, len(groups["pose"])), tf.float32)
-    return parsed
+    def __init__(self, example: Any) -> None:
+        self._context, self._lists = example.context.feature, example.feature_lists.feature_list
+
+    def has(self, key: str) -> bool:
+        return key in self._context
+
+    def values(self, key: str, kind: str) -> Any:
+        if not self.has(key):
+            raise RecordError(f"lacks the feature {key}")
+        return getattr(self._context[key], kind).value
+
+    def one(self, key: str, kind: str) -> Any:
+        values = self.values(key, kind)
+        if len(values) != 1:
+            raise RecordError(f"{key} holds {len(values)} values instead of one")
+        return values[0]
+
+    def texts(self, key: str) -> list[str]:
+        try:
+            return [value.decode() for value in self.values(key, "bytes_list")]
+        except UnicodeDecodeError:
+            raise RecordError(f"{key} is not UTF-8 text") from None
+
+    def text(self, key: str) -> str:
+        self.one(key, "bytes_list")
+        return self.texts(key)[0]
+
+    def list_of(self, key: str, kind: str) -> list[Any]:
+        if key not in self._lists:
+            raise RecordError(f"lacks the feature list {key}")
+        return [value for feature in self._lists[key].feature for value in getattr(feature, kind).value]
+
+    def array(self, key: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = np.frombuffer(self.one(key, "bytes_list"), dtype)
+        if values.size != np.prod(shape):
+            raise RecordError(f"{key} holds {values.size} values instead of {' x '.join(map(str, shape))}")
+        return values.reshape(shape)
 
 
-def _bytes(values: Sequence[bytes]) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+def _bytes(values: Sequence[bytes]) -> Feature:
+    return Feature(bytes_list=BytesList(value=values))
 
 
-def _ints(values: Sequence[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+def _ints(values: Sequence[int]) -> Feature:
+    return Feature(int64_list=Int64List(value=values))
 
 
-def _floats(values: Sequence[float] | np.ndarray) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+def _floats(values: Sequence[float] | np.ndarray) -> Feature:
+    return Feature(float_list=FloatList(value=values))

@@ -3,18 +3,14 @@
 A shard carries its final name only when it is whole.
 """
 
+import contextlib
 import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import tensorflow as tf
-
+from tfrecords_tools import tfrecord
 from tfrecords_tools.dataset_info import SCHEMA_VERSION, SHARD_PATTERN, DatasetError, DatasetInfo
-
-# TFRecord framing: length (uint64), its CRC (uint32), payload, its CRC (uint32).
-HEADER_BYTES, FOOTER_BYTES = 12, 4
 
 
 class ShardWriter:
@@ -23,12 +19,12 @@ class ShardWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
-        self._writer = tf.io.TFRecordWriter(str(self._partial))
+        self._file = self._partial.open("wb")
         self.count = 0
 
     def write(self, record: bytes) -> None:
         """Appends a serialised record."""
-        self._writer.write(record)
+        tfrecord.write_record(self._file, record)
         self.count += 1
 
     def __enter__(self) -> "ShardWriter":
@@ -40,36 +36,24 @@ class ShardWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
         if error_type is None:
-            with self._partial.open("rb") as file:
-                os.fsync(file.fileno())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
             self._partial.replace(self._path)
         else:
+            self._file.close()
             self._partial.unlink(missing_ok=True)
 
 
 def count_records(path: Path) -> int:
-    """Number of records in a shard, found by hopping from header to header without reading payloads.
+    """Number of records in a shard, read from its headers alone.
 
     Raises:
-        DatasetError: the file is missing, or ends within a record.
+        DatasetError: the file is missing, damaged, or ends within a record.
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            count, position = 0, 0
-            while position < size:
-                header = file.read(HEADER_BYTES)
-                if len(header) == HEADER_BYTES:
-                    position += HEADER_BYTES + struct.unpack("<Q", header[:8])[0] + FOOTER_BYTES
-                if len(header) < HEADER_BYTES or position > size:
-                    raise DatasetError(f"{path}: is cut off within record {count}; delete it and run convert again")
-                count += 1
-                file.seek(position)
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: shard is missing; run convert again") from None
-    return count
+    with _named_errors(path):
+        return tfrecord.count_records(path)
 
 
 def find_shards(directory: Path, info: DatasetInfo, split: str) -> list[Path]:
@@ -102,17 +86,17 @@ def read_shard(path: Path) -> Iterator[bytes]:
     """Serialised records of one shard, in order.
 
     Raises:
-        DatasetError: the file is damaged or cut off.
+        DatasetError: the file is missing, damaged, or ends within a record.
     """
-    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    number = 0
-    while True:
-        try:
-            record = next(records)
-        except StopIteration:
-            count_records(path)  # a cut within a header would else pass for the end
-            return
-        except tf.errors.OpError:
-            raise DatasetError(f"{path}: record {number} is damaged; delete it and run convert again") from None
-        yield record
-        number += 1
+    with _named_errors(path):
+        yield from tfrecord.read_records(path)
+
+
+@contextlib.contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: shard is missing; run convert again") from None
+    except tfrecord.TFRecordError as error:
+        raise DatasetError(f"{path}: {error}; delete it and run convert again") from None

@@ -1,7 +1,8 @@
 """Decoding and encoding video with PyAV, whatever the codec, rotation or frame timing.
 
 A *video* is a file; a *span* of it is a clip. Frames leave here upright, RGB, uint8 ``[H, W, 3]``.
-An image (``IMAGE_SUFFIXES``) reads like a video, so static signs take the same path.
+An image (``IMAGE_SUFFIXES``) and a folder of images read like a video, so static signs and datasets of frames take
+the same path.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from natsort import natsorted
 
 from tfrecords_tools.command_line import UserError
 
@@ -44,6 +46,7 @@ class Span:
 
 
 WHOLE_VIDEO = Span()
+DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,25 @@ class VideoStream:
 
 
 @contextlib.contextmanager
-def open_video(path: str | Path, span: Span = WHOLE_VIDEO) -> Iterator[VideoStream]:
-    """Opens a video or an image for one pass over the frames of a span.
+def open_video(
+    path: str | Path, span: Span = WHOLE_VIDEO, frame_rate: float | None = None
+) -> Iterator[VideoStream]:
+    """Opens a video, an image or a folder of images for one pass over the frames of a span.
+
+    Args:
+        path: to read. A folder's images are its frames, in natural order (``frame_2`` before ``frame_10``).
+        span: which part.
+        frame_rate: of a folder of images, frames per second; 25 when None. Videos know theirs.
 
     Raises:
         VideoError: the file is missing, empty or no video; or, while iterating, decoding fails, or the video
             breaks off clearly before its header or the span says it should.
     """
     path = Path(path)
+    if path.is_dir():
+        rate = frame_rate or DEFAULT_FRAME_RATE
+        yield VideoStream(frame_rate=rate, frames=_read_folder(path, span, rate))
+        return
     if not path.is_file():
         raise VideoError(path, "no such file")
     if path.stat().st_size == 0:
@@ -92,6 +106,22 @@ def open_video(path: str | Path, span: Span = WHOLE_VIDEO) -> Iterator[VideoStre
             frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
             frames=_decode(container, stream, path, span),
         )
+
+
+def _read_folder(path: Path, span: Span, frame_rate: float) -> Iterator[Frame]:
+    files = natsorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not files:
+        raise VideoError(path, "the folder holds no image")
+    for index, file in enumerate(files):
+        seconds = index / frame_rate
+        if _is_after(span, index, seconds):
+            return
+        if not _is_before(span, index, seconds):
+            try:
+                yield Frame(_read_image(file), seconds)
+            except VideoError as error:
+                raise VideoError(path, f"{file.name}: {error.reason}") from None
+    _check_span(path, span, len(files), len(files) / frame_rate)
 
 
 def _read_image(path: Path) -> np.ndarray:

@@ -12,17 +12,19 @@ import loky
 from loky.process_executor import BrokenProcessPool
 
 from tfrecords_tools.clips import Clip, ClipSpec
-from tfrecords_tools.extract import ExtractedClip, SkippedClip, extract_clip
+from tfrecords_tools.extract import ExtractedClip, KeypointReader, SkippedClip, extract_clip
 
-# Clips handed out ahead of the one being consumed, per worker: enough to keep them busy while the consumer
-# loads TensorFlow, few enough for memory.
+# Clips handed out ahead of the one being consumed, per worker: enough that a long clip does not let the others
+# wait, few enough for memory.
 CLIPS_AHEAD = 8
 PARENT_CHECK_SECONDS = 1.0
 
 Result = ExtractedClip | SkippedClip
 
 
-def extract_clips(clips: Iterable[Clip], spec: ClipSpec, workers: int | None = None) -> Iterator[Result]:
+def extract_clips(
+    clips: Iterable[Clip], spec: ClipSpec, workers: int | None = None, reader: KeypointReader | None = None
+) -> Iterator[Result]:
     """Extracts clips in parallel; results come in the clips' order, and work starts at once.
 
     A clip that kills its worker (a decoder that crashes on a damaged file, say) is tried once more by itself
@@ -32,15 +34,16 @@ def extract_clips(clips: Iterable[Clip], spec: ClipSpec, workers: int | None = N
         clips: consumed only a little ahead of the results.
         spec: what to make of them.
         workers: processes; by default one a core.
+        reader: of a dataset of keypoints; None where clips are videos.
     """
-    extraction = _Extraction(iter(clips), spec, workers or loky.cpu_count())
+    extraction = _Extraction(iter(clips), spec, workers or loky.cpu_count(), reader)
     extraction.hand_out()
     return extraction.results()
 
 
 class _Extraction:
-    def __init__(self, clips: Iterator[Clip], spec: ClipSpec, workers: int) -> None:
-        self._clips, self._spec, self._workers = clips, spec, workers
+    def __init__(self, clips: Iterator[Clip], spec: ClipSpec, workers: int, reader: KeypointReader | None) -> None:
+        self._clips, self._spec, self._workers, self._reader = clips, spec, workers, reader
         self._pool: loky.ProcessPoolExecutor | None = None
         # In the clips' order. A list, not a deque: it is short, and recovery replaces elements.
         self._waiting: list[tuple[Clip, Future[Result]]] = []
@@ -68,7 +71,7 @@ class _Extraction:
         if self._pool is None:
             self._pool = _start_pool(self._workers)
         try:
-            future: Future[Result] = self._pool.submit(extract_clip, clip, self._spec)
+            future: Future[Result] = self._pool.submit(extract_clip, clip, self._spec, self._reader)
         except BrokenProcessPool as error:  # a worker died since the last result
             future = Future()
             future.set_exception(error)
@@ -86,7 +89,7 @@ class _Extraction:
         for index in suspects:
             clip = self._waiting[index][0]
             future: Future[Result] = Future()
-            future.set_result(_extract_alone(clip, self._spec))
+            future.set_result(_extract_alone(clip, self._spec, self._reader))
             self._waiting[index] = (clip, future)
 
     def _stop(self) -> None:
@@ -118,10 +121,10 @@ def _has_result(future: Future[Result]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _extract_alone(clip: Clip, spec: ClipSpec) -> Result:
+def _extract_alone(clip: Clip, spec: ClipSpec, reader: KeypointReader | None) -> Result:
     pool = _start_pool(workers=1)
     try:
-        result: Result = pool.submit(extract_clip, clip, spec).result()
+        result: Result = pool.submit(extract_clip, clip, spec, reader).result()
     except BrokenProcessPool:
         result = SkippedClip(clip, "reading it crashed the decoder twice")
     finally:

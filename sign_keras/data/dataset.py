@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sign_keras.config import AugmentConfig, DataConfig
+from sign_keras.data.parsing import parse_record
 from sign_keras.data.sampling import sample_frames
 from sign_keras.data.transforms import Draw, augment_frames, augment_keypoints, draw
 from tfrecords_tools.clips import SamplingSpec
@@ -19,7 +20,6 @@ from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import LABEL_MAP_NAME, DatasetInfo
 from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.label_map import LabelMap
-from tfrecords_tools.schema import parse_record
 from tfrecords_tools.shards import find_shards
 
 Inputs = dict[str, tf.Tensor]
@@ -185,7 +185,8 @@ def prepare_clip(
     if "keypoints" in input_names:
         keypoints = tf.gather(parsed["keypoints"], indices)
         if drawn is not None and layout is not None:
-            aspect = tf.cast(parsed["width"], tf.float32) / tf.cast(tf.maximum(parsed["height"], 1), tf.float32)
+            aspect = parsed["aspect_ratio"]
+            aspect = tf.where(aspect > 0, aspect, 1.0)  # not known: square
             keypoints = augment_keypoints(keypoints, drawn, layout, aspect)
         inputs["keypoints"] = keypoints
     if "frame_mask" in input_names:

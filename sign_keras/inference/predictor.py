@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sign_keras.data.dataset import prepare_clip
+from sign_keras.data.parsing import parse_record
 from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.clips import Clip, ClipSpec
+from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import ExtractedClip, SkippedClip
 from tfrecords_tools.keypoint_layout import LAYOUTS
-from tfrecords_tools.schema import encode_record, parse_record
+from tfrecords_tools.schema import encode_record
 from tfrecords_tools.workers import extract_clips
 
 
@@ -59,8 +61,10 @@ class Predictor:
         self.artefact = artefact
         self._top_k = top_k
         self._spec = extraction_spec(artefact.clip_spec, artefact.input_names)
-        needs_layout = "keypoints" in artefact.input_names and artefact.keypoint_layout
-        self._layout = LAYOUTS[artefact.keypoint_layout] if needs_layout and artefact.keypoint_layout else None
+        name = artefact.keypoint_layout if "keypoints" in artefact.input_names else None
+        if name is not None and name not in LAYOUTS:
+            raise UserError(f"this model takes keypoints of the layout {name!r}, which no video gives")
+        self._layout = LAYOUTS[name] if name else None
 
     def predict(self, paths: Iterable[str], workers: int | None = None) -> Iterator[Prediction | SkippedClip]:
         """Answers for each video, in the order given; one that cannot be read whole is a ``SkippedClip``.

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from sign_keras.data.dataset import Records, prepare_clip
-from tfrecords_tools.schema import parse_record
+from sign_keras.data.parsing import parse_record
 from tfrecords_tools.shards import find_shards, read_shard
 
 FRAMES_IN_STRIP = 6

@@ -84,8 +84,12 @@ PLANTED = {
         "the record says 'z'",
     ),
     "no label": (
-        lambda e: [e[1].context.feature.pop(f"clip/label/{key}") for key in ("string", "index")],
+        lambda e: [e[1].context.feature[f"clip/label/{key}"].Clear() for key in ("string", "index")],
         "has no label",
+    ),
+    "label missing": (
+        lambda e: e[1].context.feature.pop("clip/label/string"),
+        "lacks the feature clip/label/string",
     ),
     "broken JPEG": (
         lambda e: (

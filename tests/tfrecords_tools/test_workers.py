@@ -19,7 +19,7 @@ FRAMES_ONLY = ClipSpec(keypoints=None)
 def kills(pattern: str, flag: Path | None = None):
     """An ``extract_clip`` that kills its process at ids with ``pattern``; once, given a flag file."""
 
-    def extract(clip, spec):
+    def extract(clip, spec, reader):
         if pattern in clip.media_id and not (flag and flag.exists()):
             if flag:
                 flag.touch()
@@ -79,7 +79,7 @@ def test_a_worker_that_dies_idle_loses_nothing(clips):
 def test_workers_never_load_tensorflow(clips, monkeypatch):
     import tensorflow  # noqa: F401  (loaded here, as it is in the process that writes records)
 
-    def extract(clip, spec):
+    def extract(clip, spec, reader):
         extract_clip(clip, spec)
         return SkippedClip(clip, " ".join(name for name in ("tensorflow", "jax", "keras") if name in sys.modules))
 

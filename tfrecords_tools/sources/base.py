@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.extract import KeypointReader
+from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.settings import Settings
 
 
@@ -16,11 +18,15 @@ class Listing:
         clips: to convert.
         skipped: what could not be listed, and why.
         notes: lines for the user, e.g. how much of a published list is there.
+        reader: of a dataset of keypoints; None where clips are videos.
+        layout: of these keypoints.
     """
 
     clips: list[Clip] = field(default_factory=list)
     skipped: list[SkippedPath] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reader: KeypointReader | None = None
+    layout: KeypointLayout | None = None
 
 
 class Source(Settings, abc.ABC):
