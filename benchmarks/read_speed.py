@@ -39,8 +39,8 @@ import cv2
 import numpy as np
 import PIL.Image
 
+from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.command_line import quiet_tensorflow
 from tfrecords_tools.convert import convert_source
 from tfrecords_tools.synthesize import synthesize
 

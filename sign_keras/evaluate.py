@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.clips import SPLITS, ClipSpec, CropSpec
-from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME, DatasetInfo
 from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.settings import Settings

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign_keras.inference.info import kind_of
+from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import (
     SKIPPED_INPUTS,
     SUCCESS,
     UserError,
-    quiet_tensorflow,
     run_command,
 )
 from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES

@@ -15,7 +15,8 @@ import loky
 import numpy as np
 from tqdm import tqdm
 
-from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+from sign_keras.quiet import quiet_tensorflow
+from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 
 CHUNK_FRAMES = 128
 # Joints in frame widths (absolute error), directions as unit vectors (squared), the others in nats.

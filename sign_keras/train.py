@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign_keras.config import Config, PrepareConfig, load_config
-from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+from sign_keras.quiet import quiet_tensorflow
+from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for

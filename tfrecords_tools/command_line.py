@@ -42,27 +42,6 @@ def quiet_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def quiet_tensorflow(*, run_half_op: bool = False) -> None:
-    """Imports TensorFlow and lists its devices without their start-up chatter; what it says later is seen.
-
-    Takes seconds: a command calls it after its arguments are parsed, and before it imports anything that
-    needs TensorFlow.
-
-    Args:
-        run_half_op: also run a first float16 operation, about which CPUs without AVX-512 complain once. It
-            fixes the devices: not for a command that sets up logical devices or several workers later.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    with quiet_stderr():
-        import tensorflow as tf
-
-        # The first look for a GPU complains where there is none; it reserves no memory.
-        tf.config.list_physical_devices()
-        if run_half_op:
-            tf.cast(tf.zeros([1], tf.float16), tf.float32)
-
-
 def run_command(main: Callable[[], int]) -> None:
     """Runs a command's ``main`` and exits with its status.
 

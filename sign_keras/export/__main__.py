@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sign_keras.export.exporter import FORMATS, QUANTIZATIONS, export_run
 from sign_keras.inference.info import kind_of
-from tfrecords_tools.command_line import SUCCESS, UserError, quiet_tensorflow, run_command
+from sign_keras.quiet import quiet_tensorflow
+from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
 if TYPE_CHECKING:
