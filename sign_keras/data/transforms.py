@@ -64,7 +64,7 @@ def augment_frames(frames: tf.Tensor, drawn: Draw, config: AugmentConfig, height
     """Applies a draw to frames that were already cut to its window.
 
     Args:
-        frames: ``[T, h, w, 3]`` uint8.
+        frames: ``[T, h, w, 3]`` uint8, T statically known.
         drawn: from ``draw``.
         config: what was drawn from; steps that it turns off cost nothing.
         height: of the result, in pixels.
@@ -91,7 +91,8 @@ def _warp(frames: tf.Tensor, drawn: Draw, height: int, width: int) -> tf.Tensor:
     y_share, x_share = (y - top)[:, tf.newaxis], (x - left)[:, tf.newaxis]
     top, left = tf.cast(top, tf.int32), tf.cast(left, tf.int32)
     bottom, right = tf.minimum(top + 1, source_height - 1), tf.minimum(left + 1, source_width - 1)
-    pixels = tf.transpose(tf.cast(frames, tf.float32), [1, 2, 0, 3])
+    # Not tf.transpose: the graph optimiser would transpose before the cast, and oneDNN warns of uint8.
+    pixels = tf.stack(tf.unstack(tf.cast(frames, tf.float32)), axis=2)
     pixels = tf.reshape(pixels, [-1, num_frames * 3])  # [h * w, T * 3]
 
     def row(line: tf.Tensor) -> tf.Tensor:
