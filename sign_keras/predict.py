@@ -2,11 +2,12 @@
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from natsort import natsorted, ns
 
 from sign_keras.inference.info import kind_of
 from sign_keras.quiet import quiet_tensorflow
@@ -113,19 +114,8 @@ def _videos_below(folder: Path) -> list[str]:
     ]
     if not found:
         raise UserError(f"{folder}: no video below this folder; expected files such as 01.mp4")
-    return [str(path) for path in sorted(found, key=_natural_order)]
-
-
-def _natural_order(path: Path) -> list[list[tuple[int, int, str]]]:
-    """Sorts ``clip_2`` before ``clip_10``."""
-    return [
-        [(0, int(token), "") if token.isdecimal() else (1, 0, token.casefold()) for token in _tokens(part)]
-        for part in path.parts
-    ]
-
-
-def _tokens(text: str) -> list[str]:
-    return [token for token in re.split(r"(\d+)", text) if token]
+    # clip_2 before clip_10, and a folder's files together.
+    return [str(path) for path in natsorted(found, alg=ns.PATH | ns.IGNORECASE)]
 
 
 def _as_json(result: "Prediction | SkippedClip") -> str:
