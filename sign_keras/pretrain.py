@@ -66,8 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
-    parser.add_argument("--frames", type=int, default=24_000, metavar="N", help="rendered frames (default 24000)")
-    parser.add_argument("--epochs", type=int, default=24, metavar="N", help="passes over them (default 24)")
+    parser.add_argument("--frames", type=int, default=48_000, metavar="N", help="rendered frames (default 48000)")
+    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="passes over them (default 8)")
     parser.add_argument("--size", type=int, default=96, metavar="N", help="frame size in pixels (default 96)")
     parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
