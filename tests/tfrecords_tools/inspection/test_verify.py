@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrecords_tools.convert import convert_source
 from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.inspect import format_statistics, inspect_records, main
+from tfrecords_tools.inspection.verify import format_statistics, inspect_records
 from tfrecords_tools.schema import encode_record
 from tfrecords_tools.shards import ShardWriter, read_shard
 
@@ -213,28 +213,3 @@ def test_keypoints_are_checked(records, make_extracted):
         lambda e: e[0].context.feature["keypoints/encoded"].bytes_list.value.__setitem__(0, b"\0" * 6516),
     )
     assert problems(records)[0].startswith(f"{SHARD} record 0: ")
-
-
-def test_command(records, run_main):
-    status, stdout, stderr = run_main(main, records)
-    assert (status, stderr) == (0, "")
-    assert "every record is sound" in stdout
-    edit_info(records, '"frames": 24', '"frames": 25')
-    status, stdout, _ = run_main(main, records)
-    assert status == 1
-    assert stdout.splitlines()[-2].startswith("split train: frames:")
-    assert stdout.splitlines()[-1] == f"{records}: 1 problem found"
-
-
-def test_mistakes_are_told_in_one_line(records, tmp_path, run_main):
-    nowhere = tmp_path / "nowhere"
-    assert run_main(main, nowhere) == (
-        2,
-        "",
-        f"error: {nowhere}: no such folder; make records with: python -m tfrecords_tools.convert\n",
-    )
-    (records / "label_map.json").write_text("[]")
-    status, _, stderr = run_main(main, records)
-    assert status == 2
-    assert stderr.startswith(f"error: {records / 'label_map.json'}: is no label map")
-    assert run_main(main)[0] == 2
