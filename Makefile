@@ -3,13 +3,14 @@
 #   make test         environment, then the default tests
 #   make check        what CI checks beside tests: style, types, import contract
 #   make test-slow    the tests that take minutes
+#   make test-beam    the tests of convert --runner beam, in an environment of their own with Apache Beam
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell $(name) -c pass 2>/dev/null && echo runs),$(name))))
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart environment test test-slow check format clean
+.PHONY: help quickstart environment test test-slow test-beam check format clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -45,6 +46,19 @@ test: environment
 test-slow: environment
 	$(RUN) -m pytest -m slow
 
+test-beam: $(VENV)-beam/.installed
+	$(VENV)-beam/bin/python -m pytest -m "slow or not slow" tests/tfrecords_tools/test_beam_runner.py
+
+# Apart, since Apache Beam brings sixty packages that nothing else needs.
+$(VENV)-beam/.installed: setup.cfg pyproject.toml constraints.txt
+	@if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)-beam && \
+	  uv pip install --quiet --python $(VENV)-beam/bin/python --constraints constraints.txt --editable '.[dev,beam]'; \
+	else \
+	  $(PYTHON) -m venv $(VENV)-beam && \
+	  $(VENV)-beam/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,beam]'; \
+	fi && touch $@
+
 check: environment
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -56,4 +70,4 @@ format: environment
 	$(RUN) -m ruff format .
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-beam build *.egg-info

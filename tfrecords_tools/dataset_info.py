@@ -21,6 +21,7 @@ SHARD_PATTERN = re.compile(r"(?P<dataset>.+)-(?P<split>[a-z]+)\.tfrecord-(?P<ind
 FILE_NAME = "dataset_info.json"
 LABEL_MAP_NAME = "label_map.json"
 SKIPPED_NAME = "skipped.csv"
+COVERAGE_NAME = "coverage.json"
 TOOLS = ("av", "mediapipe", "numpy", "opencv-contrib-python")
 
 

@@ -70,18 +70,12 @@ class Journal:
         self._lock.close()
 
     def find(self, shard_name: str, fingerprint: str) -> ShardReport | None:
-        """The report of a shard that is whole and was made from the same clips; else None."""
-        try:
-            text = (self._directory / f"{shard_name}.json").read_text(encoding="utf-8")
-            report = ShardReport.model_validate_json(text)
-            num_bytes = (self._output / shard_name).stat().st_size
-        except (FileNotFoundError, pydantic.ValidationError):
-            return None
-        return report if (report.fingerprint, report.num_bytes) == (fingerprint, num_bytes) else None
+        """See ``find_entry``."""
+        return find_entry(self._output, shard_name, fingerprint)
 
     def add(self, shard_name: str, report: ShardReport) -> None:
-        """Enters a shard that has just got its final name."""
-        write_atomically(self._directory / f"{shard_name}.json", report.model_dump_json())
+        """See ``add_entry``."""
+        add_entry(self._output, shard_name, report)
 
     def remove_others(self, shard_names: Iterable[str]) -> None:
         """Deletes shards of an earlier plan (clips came or went since), and what a kill left over."""
@@ -92,6 +86,25 @@ class Journal:
                 entry.unlink()
         for partial in [*self._output.glob(".*.partial"), *self._directory.glob(".*.partial")]:
             partial.unlink()
+
+
+def find_entry(output: Path, shard_name: str, fingerprint: str) -> ShardReport | None:
+    """The report of a shard that is whole and was made from the same clips; else None.
+
+    Entries are whole files, so processes on other machines read and add them without the journal's lock.
+    """
+    try:
+        text = (output / JOURNAL_NAME / f"{shard_name}.json").read_text(encoding="utf-8")
+        report = ShardReport.model_validate_json(text)
+        num_bytes = (output / shard_name).stat().st_size
+    except (FileNotFoundError, pydantic.ValidationError):
+        return None
+    return report if (report.fingerprint, report.num_bytes) == (fingerprint, num_bytes) else None
+
+
+def add_entry(output: Path, shard_name: str, report: ShardReport) -> None:
+    """Enters a shard that has just got its final name in ``output``."""
+    write_atomically(output / JOURNAL_NAME / f"{shard_name}.json", report.model_dump_json())
 
 
 def _holds_records(output: Path) -> bool:

@@ -13,7 +13,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from tfrecords_tools.clips import (
 )
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import (
+    COVERAGE_NAME,
     FILE_NAME,
     LABEL_MAP_NAME,
     SCHEMA_VERSION,
@@ -93,11 +94,19 @@ class ConvertSettings(Settings):
 
 @dataclass(frozen=True)
 class Shard:
-    """A planned shard: its file name, its split, and the clips it is to hold."""
+    """A planned shard.
+
+    Attributes:
+        name: of its file.
+        split: of its clips.
+        clips: that it is to hold.
+        fingerprint: changes when anything changes that its records depend on.
+    """
 
     name: str
     split: str
     clips: tuple[Clip, ...]
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,18 +129,6 @@ class Job:
     reader: KeypointReader | None
     layout: KeypointLayout | None
 
-    def fingerprint(self, shard: Shard) -> str:
-        """Changes when anything changes that the shard's records depend on."""
-        content = {
-            "clips": [(asdict(clip), file_state(clip)) for clip in shard.clips],
-            "labels": [[self.label_map.id(gloss) for gloss in clip.glosses] for clip in shard.clips],
-            "spec": self.spec.model_dump(),
-            "layout": asdict(self.layout) if self.layout else None,
-            "schema": SCHEMA_VERSION,
-            "tools": installed_versions(),
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
 
 # Makes the missing shards of a job, and enters each in the journal once it is whole.
 ShardsWriter = Callable[[Job, Sequence[Shard], Journal], None]
@@ -148,6 +145,9 @@ def convert(
     write_shards: "ShardsWriter | None" = None,
 ) -> DatasetInfo:
     """Writes clips as sharded records with ``dataset_info.json``, ``label_map.json`` and ``skipped.csv``.
+
+    Where the source knows how much of a published list is there, ``coverage.json`` says so, and which clips were
+    used.
 
     Args:
         listing: what the source found; clips without a split get one.
@@ -171,20 +171,22 @@ def convert(
     _check_unique(clips)
     clips = assign_splits(clips, settings.split)
     name = settings.name or output.resolve().name
-    job = Job(plan_shards(clips, name, settings), output, clip_spec, label_map, listing.reader, layout)
+    shards = plan_shards(clips, name, settings)
+    job = _with_fingerprints(Job(shards, output, clip_spec, label_map, listing.reader, layout))
     identity = {"source": source, "settings": settings.model_dump(mode="json")}
     with contextlib.closing(Journal(output, identity)) as journal:
         missing = _missing_shards(job, journal)
         if missing:
             write = write_shards or functools.partial(_write_locally, workers=workers, progress=progress)
             write(job, missing, journal)
-        reports = {shard.name: journal.find(shard.name, job.fingerprint(shard)) for shard in job.shards}
+        reports = {shard.name: journal.find(shard.name, shard.fingerprint) for shard in job.shards}
         whole = {shard: report for shard, report in reports.items() if report}
         if len(whole) < len(reports):
             lost = next(shard for shard, report in reports.items() if not report)
             raise UserError(f"{output / lost}: was not written; run convert again")
         info = _describe(name, source, settings, job, whole, len(skipped))
-        _write_description(output, info, label_map, skipped, whole.values())
+        coverage = None if listing.coverage is None else listing.coverage | _clips_used(job, whole.values())
+        _write_description(output, info, label_map, skipped, whole.values(), coverage)
     return info
 
 
@@ -232,13 +234,35 @@ def plan_shards(clips: Sequence[Clip], dataset: str, settings: ConvertSettings) 
     return shards
 
 
+def _with_fingerprints(job: Job) -> Job:
+    """The job, each of its shards with its fingerprint; clips' files are looked at once, here."""
+    reader: Any = job.reader
+    shared = (
+        job.spec.model_dump_json(),
+        job.layout,
+        getattr(getattr(reader, "func", reader), "__qualname__", None),
+        getattr(reader, "keywords", None),  # the source's settings, which the reader obeys
+        SCHEMA_VERSION,
+        installed_versions(),
+    )
+    base = hashlib.sha256(repr(shared).encode())
+
+    def fingerprint(shard: Shard) -> str:
+        digest = base.copy()
+        for clip in shard.clips:
+            ids = [job.label_map.id(gloss) for gloss in clip.glosses]
+            digest.update(repr((clip, file_state(clip), ids)).encode())
+        return digest.hexdigest()
+
+    return replace(job, shards=[replace(shard, fingerprint=fingerprint(shard)) for shard in job.shards])
+
+
 def _missing_shards(job: Job, journal: Journal) -> list[Shard]:
-    fingerprints = {shard.name: job.fingerprint(shard) for shard in job.shards}
-    missing = [shard for shard in job.shards if journal.find(shard.name, fingerprints[shard.name]) is None]
+    missing = [shard for shard in job.shards if journal.find(shard.name, shard.fingerprint) is None]
     if missing:
         # What it describes is about to change; until all is written, the folder is no dataset.
         (job.output / FILE_NAME).unlink(missing_ok=True)
-    journal.remove_others(fingerprints)
+    journal.remove_others(shard.name for shard in job.shards)
     return missing
 
 
@@ -277,7 +301,7 @@ def write_shard(job: Job, shard: Shard, results: Iterator[Result], bar: "tqdm[An
                 continue
             writer.write(encode_record(result, [job.label_map.id(gloss) for gloss in clip.glosses]))
             tally.add(result)
-    return tally.report(job.fingerprint(shard), job.output / shard.name)
+    return tally.report(shard.fingerprint, job.output / shard.name)
 
 
 def _describe(
@@ -319,12 +343,25 @@ def _split_of(shard: str) -> str:
     return match["split"] if match else ""
 
 
+def _clips_used(job: Job, reports: Iterable[ShardReport]) -> dict[str, Any]:
+    """The clips that are in records, as sorted lines of media id, split and gloss, and the hash of these lines."""
+    lost = {media_id for report in reports for media_id in report.skipped_ids}
+    clips = sorted(
+        f"{clip.media_id} {clip.split} {' '.join(clip.glosses)}"
+        for shard in job.shards
+        for clip in shard.clips
+        if clip.media_id not in lost
+    )
+    return {"clips_sha256": hashlib.sha256("\n".join(clips).encode()).hexdigest(), "clips": clips}
+
+
 def _write_description(
     output: Path,
     info: DatasetInfo,
     label_map: LabelMap,
     skipped: Sequence[SkippedPath],
     reports: Iterable[ShardReport],
+    coverage: dict[str, Any] | None,
 ) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -333,5 +370,7 @@ def _write_description(
     writer.writerows(row for report in reports for row in report.skipped)
     write_atomically(output / SKIPPED_NAME, table.getvalue())
     write_atomically(output / LABEL_MAP_NAME, label_map.to_json())
+    if coverage is not None:
+        write_atomically(output / COVERAGE_NAME, json.dumps(coverage, ensure_ascii=False, indent=1))
     # Last: its presence says that the conversion is complete.
     write_atomically(output / FILE_NAME, info.model_dump_json(indent=1))

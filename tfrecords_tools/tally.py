@@ -54,6 +54,7 @@ class ShardReport(Settings):
         split: what it holds.
         crop_origins: clips by what their crop was made from.
         skipped: (path, reason) of each clip that could not be read.
+        skipped_ids: media ids of these clips; several may be parts of one video.
         pixels: over its stored frames, in [0, 255].
         group_frames: frames in which each keypoint group was found.
         group_points: over the points found, by group.
@@ -64,6 +65,7 @@ class ShardReport(Settings):
     split: SplitInfo
     crop_origins: dict[str, int]
     skipped: tuple[tuple[str, str], ...]
+    skipped_ids: tuple[str, ...] = ()
     pixels: Moments = Moments()
     group_frames: dict[str, int] = pydantic.Field(default_factory=dict)
     group_points: dict[str, Moments] = pydantic.Field(default_factory=dict)
@@ -77,6 +79,7 @@ class Tally:
         self._clips = self._frames = 0
         self._glosses, self._signers, self._origins = Counter[str](), Counter[str](), Counter[str]()
         self._skipped: list[tuple[str, str]] = []
+        self._skipped_ids: list[str] = []
         self._pixels: list[Moments] = []
         self._group_frames = Counter[str]()
         self._group_points: dict[str, list[Moments]] = {group: [] for group in self._slices}
@@ -84,6 +87,7 @@ class Tally:
     def skip(self, skipped: SkippedClip) -> None:
         """Counts a clip that could not be read."""
         self._skipped.append((skipped.clip.path, skipped.reason))
+        self._skipped_ids.append(skipped.clip.media_id)
 
     def add(self, extracted: ExtractedClip) -> None:
         """Counts a clip that was written."""
@@ -119,6 +123,7 @@ class Tally:
             ),
             crop_origins=dict(self._origins),
             skipped=tuple(self._skipped),
+            skipped_ids=tuple(self._skipped_ids),
             pixels=Moments.merged(self._pixels),
             group_frames=dict(self._group_frames),
             group_points={group: Moments.merged(parts) for group, parts in self._group_points.items()},

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -193,12 +194,14 @@ def test_with_keypoints(tmp_path, make_video):
 # The command, in a process of its own.
 
 
-def start_convert(path: Path, output: Path, *overrides: str) -> "subprocess.Popen[str]":
+def start_convert(
+    path: Path, output: Path, *overrides: str, arguments: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
     settings = [part for override in overrides for part in ("--set", override)]
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "tfrecords_tools.convert", "--source", "video_folders", "--workers", "1"),
-            *("--input", str(path), "--output", str(output), *settings),
+            *("--input", str(path), "--output", str(output), *settings, *arguments),
         ],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
@@ -307,4 +310,4 @@ def test_help_does_not_load_tensorflow(command):
     )
     *text, modules = ran.stdout.splitlines()
     assert json.loads(modules) == []
-    assert any(line.startswith("example:") for line in text)
+    assert any(line.startswith(("example:", "examples:")) for line in text)

@@ -223,8 +223,8 @@ def test_files_that_are_none(tmp_path, name, content, message):
 
 
 def test_missing_file_and_folder(tmp_path):
-    for path in (tmp_path / "nowhere.mp4", tmp_path):
-        with pytest.raises(VideoError, match="no such file"):
+    for path, message in ((tmp_path / "nowhere.mp4", "no such file"), (tmp_path, "the folder holds no image")):
+        with pytest.raises(VideoError, match=message):
             read(path)
 
 
@@ -274,3 +274,20 @@ def test_truncated_image_is_named(tmp_path, suffix):
     (tmp_path / f"a{suffix}").write_bytes(content[: len(content) // 2])
     with pytest.raises(VideoError):
         read(tmp_path / f"a{suffix}")
+
+
+def test_a_folder_of_images_reads_like_a_video(tmp_path):
+    """In natural order, at the rate given, spans included; other files do not count."""
+    for number in (10, 2, 1):
+        cv2.imwrite(str(tmp_path / f"frame_{number}.png"), np.full((12, 16, 3), number, np.uint8))
+    (tmp_path / "notes.txt").touch()
+    with open_video(tmp_path, frame_rate=10) as video:
+        frames = list(video.frames)
+    assert video.frame_rate == 10
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 10]
+    assert [frame.seconds for frame in frames] == pytest.approx([0, 0.1, 0.2])
+    with open_video(tmp_path, Span(start_frame=1, end_frame=2)) as video:
+        assert [int(frame.image[0, 0, 0]) for frame in video.frames] == [2]
+    (tmp_path / "frame_3.png").write_bytes(b"no picture")
+    with pytest.raises(VideoError, match=r"frame_3\.png: cannot be read"), open_video(tmp_path) as video:
+        list(video.frames)

@@ -3,11 +3,15 @@
 import abc
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.clips import SPLITS, Clip, SkippedPath
 from tfrecords_tools.extract import KeypointReader
 from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.settings import Settings
+
+# The splits' names as datasets write them.
+SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
 
 
 @dataclass
@@ -20,6 +24,10 @@ class Listing:
         notes: lines for the user, e.g. how much of a published list is there.
         reader: of a dataset of keypoints; None where clips are videos.
         layout: of these keypoints.
+        missing: of a published list of clips, those that are not there, one line each; None where a format has
+            no such list.
+        coverage: how much of a published list is there, as plain JSON values; kept beside the records as
+            ``coverage.json``.
     """
 
     clips: list[Clip] = field(default_factory=list)
@@ -27,6 +35,8 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     reader: KeypointReader | None = None
     layout: KeypointLayout | None = None
+    missing: list[str] | None = None
+    coverage: dict[str, Any] | None = None
 
 
 class Source(Settings, abc.ABC):

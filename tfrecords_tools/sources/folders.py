@@ -6,13 +6,19 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from tfrecords_tools.clips import SPLITS, Clip, SkippedPath
+from tfrecords_tools.clips import Clip, SkippedPath
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.base import Listing, Source
+from tfrecords_tools.sources.base import SPLIT_NAMES, Listing, Source
 from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
-class _GlossFolders(Source):
+class SignerInPath(Source):
+    """A source whose paths say who signs.
+
+    Attributes:
+        signer_pattern: a regular expression on the path below the input whose group ``signer`` names the signer.
+    """
+
     signer_pattern: str = ""
 
     @field_validator("signer_pattern")
@@ -25,13 +31,26 @@ class _GlossFolders(Source):
             raise ValueError(f"is no regular expression: {error}") from None
         return pattern
 
+    def signer_of(self, relative: str) -> str:
+        """Who signs in a path below the input; empty where there is no pattern or it finds none."""
+        match = re.search(self.signer_pattern, relative) if self.signer_pattern else None
+        return match["signer"] or "" if match else ""
+
+
+class _GlossFolders(SignerInPath):
     def _list(self, path: Path, suffixes: Iterable[str]) -> Listing:
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; expected <gloss>/<file> in it")
         listing, found = Listing(), 0
-        for split, folder in _gloss_folders(path):
+        for split, folder in gloss_folders(path):
             files = sorted(file for file in folder.rglob("*") if file.is_file() and not _is_hidden(file, path))
             found += bool(files)
+            if files and all(file.parent != folder for file in files):
+                # One level too high makes one gloss of many, silently: archives often hold a folder in a folder.
+                listing.notes.append(
+                    f"{folder}: all its files lie in folders of it, and are taken as gloss {folder.name!r}; "
+                    "if these folders are the glosses, give it as input"
+                )
             for file in files:
                 if file.suffix.lower() in suffixes:
                     listing.clips.append(self._clip(path, folder.name, split, file))
@@ -44,12 +63,11 @@ class _GlossFolders(Source):
 
     def _clip(self, root: Path, gloss: str, split: str | None, file: Path) -> Clip:
         relative = file.relative_to(root).as_posix()
-        match = re.search(self.signer_pattern, relative) if self.signer_pattern else None
         return Clip(
             path=str(file),
             glosses=(gloss,),
             media_id=relative,
-            signer=match["signer"] or "" if match else "",
+            signer=self.signer_of(relative),
             split=split,
         )
 
@@ -79,13 +97,12 @@ class ImageFolders(_GlossFolders):
         return self._list(path, IMAGE_SUFFIXES)
 
 
-def _gloss_folders(path: Path) -> list[tuple[str | None, Path]]:
+def gloss_folders(path: Path) -> list[tuple[str | None, Path]]:
     """(split, gloss folder) pairs; top-level folders are splits only when all of them are named so."""
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    aliases = {"val": "validation", "valid": "validation", "dev": "validation"} | {name: name for name in SPLITS}
-    if folders and all(folder.name in aliases for folder in folders) and any(f.name == "train" for f in folders):
+    if all(folder.name in SPLIT_NAMES for folder in folders) and any(f.name == "train" for f in folders):
         return [
-            (aliases[split.name], gloss)
+            (SPLIT_NAMES[split.name], gloss)
             for split in folders
             for gloss in sorted(split.iterdir())
             if gloss.is_dir() and not gloss.name.startswith(".")

@@ -1,0 +1,236 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.boston104 import main, read_clips
+from tests.conftest import REPOSITORY
+from tfrecords_tools.clips import SkippedPath
+from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.inspect import inspect_records
+from tfrecords_tools.schema import decode_record
+from tfrecords_tools.shards import find_shards, read_shard
+from tfrecords_tools.sources.keypoint_arrays import ArrayClip
+
+ODD_GLOSS = 'čaj/"káva",it\'s'
+NUM_FRAMES = {"1": 30, "3": 25, "20": 40, "21": 35}
+# (video, speaker, word, startframe, endframe); not in the order signed, and with a frame of two words.
+TRAIN = [
+    ("1", "woman-1", "WRITE", 12, 20),
+    ("1", "woman-1", "JOHN", 3, 12),
+    ("1", "woman-1", ODD_GLOSS, 21, 29),
+    ("3", "man-1", "JOHN", 0, 24),
+    ("20", "woman-1", "GIVE", 5, 9),
+    ("20", "woman-1", "GIVE1", 10, 30),
+]
+TEST = [("21", "man-1", "WRITE", 4, 10), ("21", "man-1", "JOHN", 11, 34)]
+SPEAKERS = {"1": "woman-1", "3": "man-1", "20": "woman-1", "21": "man-1"}
+
+
+def positions(video: str) -> np.ndarray:
+    """``[T, 6]`` pixels as in the source: left hand, right hand, nose."""
+    rng = np.random.default_rng(int(video))
+    low, high = (134, 70, 54, 22, 140, 47), (290, 251, 224, 251, 201, 84)
+    return rng.integers(low, high, (NUM_FRAMES[video], 6), endpoint=True)
+
+
+def write_table(file: Path, header: str, rows: list) -> None:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three training sentences and a test sentence, in the layout of the real ones."""
+    folder = tmp_path / "boston104"
+    folder.mkdir()
+    for name, words in (("train", TRAIN), ("test", TEST)):
+        write_table(folder / f"{name}_words.csv", "video,speaker,word,startframe,endframe", words)
+    write_table(folder / "speaker.csv", "video,speaker", list(SPEAKERS.items()))
+    write_table(
+        folder / "hands_condensed.csv",
+        "video,frame,left-x,left-y,right-x,right-y,nose-x,nose-y",
+        [(video, frame, *row) for video in NUM_FRAMES for frame, row in enumerate(positions(video))],
+    )
+    return folder
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def read(
+    folder: Path, split: str | None = None, num_validation: int = 0
+) -> tuple[dict[str, ArrayClip], list[SkippedPath]]:
+    found = list(read_clips(folder, split, num_validation))
+    return (
+        {item.path: item for item in found if isinstance(item, ArrayClip)},
+        [item for item in found if isinstance(item, SkippedPath)],
+    )
+
+
+def read_records(output: Path) -> dict[str, dict]:
+    info = DatasetInfo.load(output)
+    return {
+        record["media_id"]: record | {"split": split}
+        for split, part in info.splits.items()
+        if part.clips
+        for shard in find_shards(output, info, split)
+        for record in (decode_record(serialized, info.layout) for serialized in read_shard(shard))
+    }
+
+
+def test_folder_to_records(folder, tmp_path, run_main):
+    output = tmp_path / "records"
+    status, out, err = run_main(main, "--input", folder, "--output", output, "--workers", 1)
+    assert (status, err) == (0, "")
+    assert f"{output}: 4 sentences" in out
+    assert inspect_records(output).problems == []
+    records = read_records(output)
+    assert {name: (record["split"], record["signer"], record["glosses"]) for name, record in records.items()} == {
+        "1.npy": ("train", "woman-1", ["JOHN", "WRITE", ODD_GLOSS]),
+        "3.npy": ("train", "man-1", ["JOHN"]),
+        "20.npy": ("train", "woman-1", ["GIVE", "GIVE1"]),
+        "21.npy": ("test", "man-1", ["WRITE", "JOHN"]),
+    }
+    for name, record in records.items():
+        pixels = positions(name.removesuffix(".npy")).reshape(-1, 3, 2)
+        np.testing.assert_array_equal((record["keypoints"][..., :2] * np.float32([366, 312])).round(), pixels)
+        assert (record["keypoints"][..., 2] == 0).all()
+        assert record["presence"].all()
+        assert record["frame_rate"] == 30
+        assert record["aspect_ratio"] == pytest.approx(366 / 312)
+    layout = DatasetInfo.load(output).layout
+    assert layout is not None
+    assert layout.mirror_permutation == (1, 0, 2)
+
+
+def test_frames_of_words_are_kept(folder, tmp_path, run_main):
+    run_main(main, "--input", folder, "--output", tmp_path / "records", "--workers", 1)
+    with (tmp_path / "records" / "arrays" / "manifest.csv").open(encoding="utf-8", newline="") as stream:
+        segments = {row["path"]: row["segments"] for row in csv.DictReader(stream)}
+    assert segments == {
+        "1.npy": "3:13 12:21 21:30",
+        "3.npy": "0:25",
+        "20.npy": "5:10 10:31",
+        "21.npy": "4:11 11:35",
+    }
+    assert not list((tmp_path / "records").rglob("*.npy"))
+
+
+def test_one_split_in_given_labels(folder, tmp_path, run_main):
+    (tmp_path / "map.json").write_text('{"0": "JOHN", "1": "GIVE", "2": "WRITE"}', encoding="utf-8")
+    arguments = ["--split", "test", "--label-map", tmp_path / "map.json", "--workers", 1]
+    status, _, _ = run_main(main, "--input", folder, "--output", tmp_path / "records", *arguments)
+    assert status == 0
+    (record,) = read_records(tmp_path / "records").values()
+    assert record["labels"].tolist() == [2, 0]
+
+
+def test_validation_comes_out_of_training(folder):
+    clips, _ = read(folder, num_validation=1)
+    splits = {name: clip.columns["split"] for name, clip in clips.items()}
+    assert sorted(splits.values()) == ["test", "train", "train", "validation"]
+    for split, number in (("train", 2), ("validation", 1), ("test", 1)):
+        of_split, _ = read(folder, split, num_validation=1)
+        assert of_split.keys() == {name for name in splits if splits[name] == split}
+        assert len(of_split) == number
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reason"),
+    [
+        ("hands_condensed.csv", "\n1,7,", "\n1,70,", "hands_condensed.csv lacks its frame 7"),
+        ("hands_condensed.csv", "\n1,7,", "\n1,6,", "hands_condensed.csv: frame 6 once more"),
+        ("hands_condensed.csv", "\n1,7,", "\n1,seven,", "hands_condensed.csv: holds no numbers"),
+        ("hands_condensed.csv", "\n1,7,", "\n1,7.5,", "hands_condensed.csv: holds no numbers"),
+        ("train_words.csv", "JOHN,3,12", "JOHN,3,30", "has frames 0 to 29, its words go on to frame 30"),
+        ("train_words.csv", "JOHN,3,12", "JOHN,12,3", "line 3: frames 12 to 3"),
+        ("train_words.csv", "JOHN,3,12", "JOHN,three,12", "line 3: startframe and endframe must be whole"),
+        ("train_words.csv", "JOHN,3,12", "JOHN B,3,12", "line 3: word 'JOHN B' is empty or holds a space"),
+        ("train_words.csv", "1,woman-1,JOHN", "1,man-1,JOHN", "is said to be signed by man-1 and by woman-1"),
+        ("speaker.csv", "1,woman-1", "1,man-1", "is said to be signed by man-1 and by woman-1"),
+    ],
+)
+def test_a_bad_sentence_is_listed(folder, file, old, new, reason):
+    edit(folder / file, old, new)
+    clips, (skipped,) = read(folder)
+    assert clips.keys() == {"3.npy", "20.npy", "21.npy"}
+    assert skipped.path == f"{folder / 'train_words.csv'}: video 1"
+    assert reason in skipped.reason
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_positions_that_are_no_numbers(folder, value):
+    rows = (folder / "hands_condensed.csv").read_text(encoding="utf-8").splitlines()
+    rows[3] = ",".join([*rows[3].split(",")[:-1], value])
+    (folder / "hands_condensed.csv").write_text("\n".join(rows), encoding="utf-8")
+    _, (skipped,) = read(folder)
+    assert skipped.reason == "line 4 of hands_condensed.csv: holds NaN or infinite values"
+
+
+def test_a_sentence_without_positions_is_listed(folder):
+    rows = (folder / "hands_condensed.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "hands_condensed.csv").write_text(
+        "\n".join(row for row in rows if not row.startswith("3,")), encoding="utf-8"
+    )
+    clips, (skipped,) = read(folder)
+    assert len(clips) == 3
+    assert skipped.reason == "has no positions in hands_condensed.csv"
+
+
+def test_speakers_may_be_missing(folder):
+    (folder / "speaker.csv").unlink()
+    clips, skipped = read(folder)
+    assert {clip.columns["signer"] for clip in clips.values()} == {"woman-1", "man-1"}
+    assert skipped == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("hands_condensed.csv", "nose-y", "nose", "hands_condensed.csv: has no column nose-y"),
+        ("hands_condensed.csv", "\n1,7,", "\n1,", "hands_condensed.csv:9: expected a value for every column"),
+        ("train_words.csv", "endframe", "end", "train_words.csv: has no column endframe"),
+        ("train_words.csv", "JOHN,3,12", "JOHN,3", "train_words.csv:3: expected a value for every column"),
+    ],
+)
+def test_bad_tables(folder, tmp_path, run_main, file, old, new, message):
+    edit(folder / file, old, new)
+    status, _, err = run_main(main, "--input", folder, "--output", tmp_path / "records", "--workers", 1)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "records").exists()
+
+
+def test_missing_files_and_wrong_arguments(folder, tmp_path, run_main):
+    (folder / "test_words.csv").unlink()
+    output = tmp_path / "records"
+    status, _, err = run_main(main, "--input", folder, "--output", output, "--split", "test")
+    assert (status, "no test_words.csv in it; found train_words.csv" in err) == (2, True)
+    status, _, err = run_main(main, "--input", folder, "--output", output, "--validation", "-1")
+    assert (status, "--validation -1: must be at least 0" in err) == (2, True)
+    (folder / "hands_condensed.csv").unlink()
+    status, _, err = run_main(main, "--input", folder, "--output", output)
+    assert (status, "hands_condensed.csv: no such file" in err) == (2, True)
+    assert not output.exists()
+
+
+def test_help_has_an_example():
+    result = subprocess.run(
+        [sys.executable, REPOSITORY / "examples" / "boston104.py", "--help"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+    )
+    assert "--label-map data/boston104/label_map.json" in result.stdout
