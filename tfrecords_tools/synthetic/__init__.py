@@ -17,6 +17,7 @@ The parts, each built on those above it:
 ``scene``                    camera, light, background; clips, empty rooms
 ``close_up``                 still pictures of one hand
 ``training_frames``          labelled stills for pre-training
+``training_clips``           labelled clips of random signs, likewise
 ``dataset``                  whole data sets on disk, for the command ``tfrecords_tools.synthesize``
 ============================ ===============================================================================
 """
@@ -31,6 +32,7 @@ from tfrecords_tools.synthetic.scene import (
 )
 from tfrecords_tools.synthetic.signers import Signer, make_signer
 from tfrecords_tools.synthetic.signs import CORE_GLOSSES, LEXICON, MINIMAL_PAIRS, Sign
+from tfrecords_tools.synthetic.training_clips import SIGN_PARAMETERS, TrainingClip, training_clip
 from tfrecords_tools.synthetic.training_frames import (
     PLACE_NAMES,
     SHAPE_NAMES,
@@ -49,13 +51,16 @@ __all__ = [
     "PLACE_NAMES",
     "RIGHT",
     "SHAPE_NAMES",
+    "SIGN_PARAMETERS",
     "FrameLabels",
     "RenderedClip",
     "Sign",
     "Signer",
+    "TrainingClip",
     "make_signer",
     "render_clip",
     "render_close_up",
     "render_empty_scene",
+    "training_clip",
     "training_frame",
 ]

@@ -27,7 +27,7 @@ from tfrecords_tools.synthetic.anatomy import (
 )
 from tfrecords_tools.synthetic.hand_shapes import blend, imprecise, shape_vector
 from tfrecords_tools.synthetic.signers import Signer
-from tfrecords_tools.synthetic.signs import LEXICON, MOVEMENTS, ORIENTATIONS, PLACES, Sign, Vector
+from tfrecords_tools.synthetic.signs import MOVEMENTS, ORIENTATIONS, PLACES, Sign, Vector
 
 PHASES = ("rest", "transition", "sign")
 OUTWARD = np.array([-1.0, 1.0, 1.0])  # signing space (outward, up, forward) -> world, for the right hand
@@ -53,7 +53,7 @@ class Performance:
 
     Attributes:
         poses: one pose per frame.
-        gloss_index: `[T]` int64, index into the glosses performed, -1 outside signs.
+        gloss_index: `[T]` int64, index into the signs performed, -1 outside signs.
         phase: `[T]` str, one of `PHASES`.
         frame_rate: frames per second.
     """
@@ -249,12 +249,12 @@ class _Sway:
 
 
 def perform(
-    glosses: Sequence[str], signer: Signer, rng: np.random.Generator, frame_rate: float = 15.0
+    signs: Sequence[Sign], signer: Signer, rng: np.random.Generator, frame_rate: float = 15.0
 ) -> Performance:
-    """Performs one gloss, or several in a row, from rest to rest.
+    """Performs one sign, or several in a row, from rest to rest.
 
     Args:
-        glosses: entries of `signs.LEXICON`.
+        signs: what is signed, such as entries of `signs.LEXICON`.
         signer: who signs.
         rng: everything that differs between two takes.
         frame_rate: frames per second.
@@ -263,13 +263,12 @@ def perform(
         The performance; a single sign takes about 1.2 to 2 s.
 
     Raises:
-        KeyError: a gloss is not in the lexicon.
-        ValueError: no gloss at all.
+        ValueError: no sign at all.
     """
-    if not glosses:
-        raise ValueError("nothing to perform: glosses is empty")
+    if not signs:
+        raise ValueError("nothing to perform: signs is empty")
     rest = rest_arms(signer, rng)
-    takes = [SignTake(LEXICON[gloss], signer, rest, rng) for gloss in glosses]
+    takes = [SignTake(sign, signer, rest, rng) for sign in signs]
     segments = _plan(takes, rest, signer, rng)
     sway = _Sway(signer, rng)
     total = segments[-1].start + segments[-1].duration

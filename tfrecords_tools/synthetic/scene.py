@@ -21,9 +21,10 @@ from tfrecords_tools.synthetic.anatomy import (
     rotation_z,
 )
 from tfrecords_tools.synthetic.paint import base_colours, paint_clothes, paint_face, paint_hand
-from tfrecords_tools.synthetic.performance import perform
+from tfrecords_tools.synthetic.performance import Performance, perform
 from tfrecords_tools.synthetic.rasterizer import Camera, Light, composite, rasterize, shade
 from tfrecords_tools.synthetic.signers import Signer
+from tfrecords_tools.synthetic.signs import LEXICON
 from tfrecords_tools.synthetic.surface import (
     body_spheres,
     torso_loft,
@@ -54,6 +55,21 @@ class Scene:
     background: Array
     grain: float
     shake: float
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames, and where things are in them.
+
+    Attributes:
+        frames: `[T, H, W, 3]` uint8 RGB.
+        joints: `[T, J, 2]` float32, frame widths and heights, in the order of `anatomy.JOINT_NAMES`.
+        hand_unit: `[T, 2]` float32, left and right: length of a hand unit at that hand, frame widths.
+    """
+
+    frames: Array
+    joints: Array
+    hand_unit: Array
 
 
 @dataclass(frozen=True)
@@ -191,6 +207,33 @@ def hand_units(skeleton: Skeleton, camera: Camera) -> Array:
     return (bones * scale / camera.width).astype(np.float32)
 
 
+def shoot(
+    performance: Performance,
+    signer: Signer,
+    rng: np.random.Generator,
+    size: int,
+    aspect: float | None = None,
+) -> Film:
+    """Films a performance in a scene of its own.
+
+    Args:
+        performance: what is done.
+        signer: who does it.
+        rng: scene, shake and grain.
+        size: frame height, pixels.
+        aspect: frame width over height; None draws one of `ASPECTS`.
+    """
+    scene = draw_scene(signer, rng, size, aspect)
+    frames, joints, units = [], [], []
+    for pose in performance.poses:
+        skeleton = pose_skeleton(pose, signer.proportions)
+        camera = _shaken(scene.camera, scene.shake, rng)
+        frames.append(finish(draw_signer(skeleton, signer, scene, camera), scene, rng))
+        joints.append(camera.normalised(skeleton.joints()))
+        units.append(hand_units(skeleton, camera))
+    return Film(np.stack(frames), np.stack(joints).astype(np.float32), np.stack(units))
+
+
 def render_clip(
     signer: Signer,
     glosses: Sequence[str],
@@ -215,23 +258,15 @@ def render_clip(
     """
     if frame_rate is None:
         frame_rate = float(rng.integers(FRAME_RATES[0], FRAME_RATES[1] + 1))
-    performance = perform(glosses, signer, rng, frame_rate)
-    scene = draw_scene(signer, rng, size, aspect)
-    frames, joints, units = [], [], []
-    for pose in performance.poses:
-        skeleton = pose_skeleton(pose, signer.proportions)
-        camera = _shaken(scene.camera, scene.shake, rng)
-        frames.append(finish(draw_signer(skeleton, signer, scene, camera), scene, rng))
-        joints.append(camera.normalised(skeleton.joints()))
-        units.append(hand_units(skeleton, camera))
-    truth = np.stack(joints).astype(np.float32)
+    performance = perform([LEXICON[gloss] for gloss in glosses], signer, rng, frame_rate)
+    film = shoot(performance, signer, rng, size, aspect)
     return RenderedClip(
-        frames=np.stack(frames),
+        frames=film.frames,
         frame_rate=frame_rate,
         glosses=tuple(glosses),
-        joints=truth,
-        hand_in_view=hands_in_view(truth),
-        hand_unit=np.stack(units),
+        joints=film.joints,
+        hand_in_view=hands_in_view(film.joints),
+        hand_unit=film.hand_unit,
         gloss_index=performance.gloss_index,
         phase=performance.phase,
     )

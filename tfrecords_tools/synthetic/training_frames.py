@@ -14,7 +14,7 @@ from tfrecords_tools.synthetic.anatomy import LEFT, RIGHT, Array, BodyPose, pose
 from tfrecords_tools.synthetic.hand_shapes import HAND_SHAPES
 from tfrecords_tools.synthetic.performance import SignTake, between, ease, rest_arms
 from tfrecords_tools.synthetic.scene import draw_scene, draw_signer, finish, hands_in_view
-from tfrecords_tools.synthetic.signers import make_signer
+from tfrecords_tools.synthetic.signers import Signer, make_signer
 from tfrecords_tools.synthetic.signs import HANDS, MOVEMENTS, ORIENTATIONS, PLACES, Sign
 
 FIRST_PRETRAINING_SIGNER = 1_000_000
@@ -61,6 +61,11 @@ class FrameLabels:
     face: Array
 
 
+def draw_pretraining_signer(rng: np.random.Generator) -> Signer:
+    """A person whom no data set has."""
+    return make_signer(0, FIRST_PRETRAINING_SIGNER + int(rng.integers(NUM_PRETRAINING_SIGNERS)))
+
+
 def _random_sign(rng: np.random.Generator) -> Sign:
     def one_of(names: tuple[str, ...]) -> str:
         return names[int(rng.integers(len(names)))]
@@ -91,7 +96,7 @@ def training_frame(rng: np.random.Generator, size: int = 96, view: str = "body")
     """
     if view not in ("body", "hands"):
         raise ValueError(f"view is {view!r}, must be 'body' or 'hands'")
-    signer = make_signer(0, FIRST_PRETRAINING_SIGNER + int(rng.integers(NUM_PRETRAINING_SIGNERS)))
+    signer = draw_pretraining_signer(rng)
     sign = _random_sign(rng)
     rest = rest_arms(signer, rng)
     take = SignTake(sign, signer, rest, rng)

@@ -15,6 +15,7 @@ from tfrecords_tools.synthetic.anatomy import (
 from tfrecords_tools.synthetic.hand_shapes import HAND_SHAPES, LETTERS, blend, imprecise, shape_vector
 from tfrecords_tools.synthetic.performance import perform
 from tfrecords_tools.synthetic.signers import make_signer
+from tfrecords_tools.synthetic.signs import LEXICON
 
 BONES = [(a, a + 1) for start in (1, 5, 9, 13, 17) for a in range(start, start + 3)]
 
@@ -89,7 +90,7 @@ def test_mirrored_pose_mirrors_every_joint():
         JOINT_NAMES.index(MEDIAPIPE_HOLISTIC.names[MEDIAPIPE_HOLISTIC.mirror_permutation[row]])
         for row in MEDIAPIPE_HOLISTIC.rows(JOINT_NAMES)
     ]
-    for pose in perform(["same"], signer, np.random.default_rng(0)).poses[::5]:
+    for pose in perform([LEXICON["same"]], signer, np.random.default_rng(0)).poses[::5]:
         joints = pose_skeleton(pose, signer.proportions).joints()
         mirrored = pose_skeleton(pose.mirrored(), signer.proportions).joints()
         np.testing.assert_allclose(mirrored[swapped], joints * MIRROR_X, atol=1e-9)

@@ -7,6 +7,7 @@ from tfrecords_tools.synthetic.close_up import render_close_up
 from tfrecords_tools.synthetic.performance import perform
 from tfrecords_tools.synthetic.rasterizer import rasterize
 from tfrecords_tools.synthetic.scene import draw_scene, render_clip, render_empty_scene
+from tfrecords_tools.synthetic.signs import LEXICON
 from tfrecords_tools.synthetic.surface import RIGHT_SIDE, Part, body_spheres, torso_loft
 
 
@@ -36,7 +37,7 @@ def test_joints_lie_on_the_rendered_person():
         signer = make_signer(1, index)
         rng = np.random.default_rng(index)
         scene = draw_scene(signer, rng, 256)
-        pose = perform(["happy"], signer, rng).poses[12]
+        pose = perform([LEXICON["happy"]], signer, rng).poses[12]
         skeleton = pose_skeleton(pose, signer.proportions)
         surface = rasterize(
             scene.camera, body_spheres(skeleton, signer.looks), torso_loft(skeleton, signer.proportions)
@@ -51,7 +52,7 @@ def test_hands_are_drawn_on_their_side():
     signer = make_signer(0, 0)
     rng = np.random.default_rng(0)
     scene = draw_scene(signer, rng, 256, aspect=1.0)
-    skeleton = pose_skeleton(perform(["same"], signer, rng).poses[12], signer.proportions)
+    skeleton = pose_skeleton(perform([LEXICON["same"]], signer, rng).poses[12], signer.proportions)
     labels = rasterize(scene.camera, body_spheres(skeleton, signer.looks)).labels
     left_columns = np.nonzero(labels == Part.PALM)[1]
     right_columns = np.nonzero(labels == Part.PALM + RIGHT_SIDE)[1]

@@ -1,0 +1,51 @@
+"""One experiment: all sections together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+import yaml
+
+from sign_keras.config.data import DataConfig
+from sign_keras.config.models import CNNLSTMConfig
+from sign_keras.config.records import RecordsConfig
+from sign_keras.config.results import EvaluateConfig, ExportConfig
+from sign_keras.config.training import TrainConfig
+from tfrecords_tools.clips import SamplingSpec
+from tfrecords_tools.settings import Settings, apply_overrides, load_yaml, validate
+
+
+class Config(Settings):
+    """One experiment.
+
+    Attributes:
+        name: of the run directory and the exports.
+        seed: of everything random in training.
+        sampling: which frames the model sees, and at what size.
+    """
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    seed: int = 0
+    records: RecordsConfig
+    sampling: SamplingSpec
+    data: DataConfig = DataConfig()
+    model: CNNLSTMConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, readable by ``load_config``."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML and applies ``--set`` overrides.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML, or has faults; all are named.
+    """
+    values = load_yaml(path)
+    if not overrides:
+        return validate(Config, values, str(path))
+    return validate(Config, apply_overrides(values, overrides), f"{path} with --set")

@@ -1,0 +1,33 @@
+"""What comes out of a training: evaluation and exports."""
+
+from typing import Literal
+
+import pydantic
+
+from tfrecords_tools.settings import Settings
+
+
+class EvaluateConfig(Settings):
+    """The test at the end.
+
+    Attributes:
+        split: which clips; the report's numbers are theirs.
+        bootstrap_samples: resamplings of signers behind the 95 % interval.
+    """
+
+    split: Literal["train", "validation", "test"] = "test"
+    bootstrap_samples: int = pydantic.Field(2000, ge=100)
+
+
+class ExportConfig(Settings):
+    """What to export at the end, and how close it must be.
+
+    Attributes:
+        formats: any of ``savedmodel``, ``tflite``.
+        quantization: of the TFLite files.
+        max_probability_difference: a float32 export further from the model than this is not written.
+    """
+
+    formats: tuple[Literal["savedmodel", "tflite"], ...] = ()
+    quantization: tuple[Literal["none", "float16", "dynamic"], ...] = ("none",)
+    max_probability_difference: float = pydantic.Field(1e-3, gt=0)
