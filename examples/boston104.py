@@ -34,18 +34,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from tfrecords_tools.clips import SPLITS, SkippedPath, stable_hash
-from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
-from tfrecords_tools.label_map import LabelMap
-from tfrecords_tools.pipeline import ConvertSettings, convert
-from tfrecords_tools.sources.base import SPLIT_NAMES
-from tfrecords_tools.sources.keypoint_arrays import (
-    ArrayClip,
-    ArrayLayout,
-    KeypointArrays,
-    remove_arrays,
-    write_arrays,
-)
+from tfrecords_tools import array_records
+from tfrecords_tools.array_records import ArrayClip
+from tfrecords_tools.clips import SPLIT_NAMES, SkippedPath, stable_hash
+from tfrecords_tools.command_line import UserError, run_command
+from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.sources.tables import read_table
 
 EXAMPLE = """example:
@@ -205,17 +198,10 @@ def _sentence(
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    parser = argparse.ArgumentParser(
-        prog="python examples/boston104.py",
-        description="Turns RWTH-BOSTON-104's hand and nose positions and word times into records of sentences.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--input", required=True, type=Path, metavar="DIR", help="folder to read")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the records")
-    parser.add_argument("--split", choices=SPLIT_NAMES, metavar="NAME", help=f"{', '.join(SPLITS)} (default: all)")
-    parser.add_argument(
-        "--label-map", type=Path, metavar="FILE", help="label_map.json to keep to (default: the glosses found)"
+    parser = array_records.build_parser(
+        "python examples/boston104.py",
+        "Turns RWTH-BOSTON-104's hand and nose positions and word times into records of sentences.",
+        EXAMPLE,
     )
     parser.add_argument(
         "--validation",
@@ -224,8 +210,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="training sentences to set aside for validation, by name; the authors took 30 (default: 0)",
     )
-    parser.add_argument("--keep-arrays", action="store_true", help="do not delete OUTPUT/arrays/*.npy in the end")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     return parser
 
 
@@ -234,31 +218,8 @@ def main() -> int:
     arguments = build_parser().parse_args()
     if arguments.validation < 0:
         raise UserError(f"--validation {arguments.validation}: must be at least 0")
-    if arguments.label_map:
-        LabelMap.load(arguments.label_map)  # before anything is written
-    split = SPLIT_NAMES[arguments.split] if arguments.split else None
-    clips = read_clips(arguments.input, split, arguments.validation)
-    files, skipped = write_arrays(arguments.output / "arrays", LAYOUT, clips)
-    try:
-        listing = KeypointArrays().list_clips(arguments.output / "arrays")
-        listing.skipped += skipped
-        info = convert(
-            listing,
-            arguments.output,
-            source="keypoint_arrays",
-            settings=ConvertSettings(label_map=str(arguments.label_map or "")),
-            workers=arguments.workers,
-        )
-    finally:
-        if not arguments.keep_arrays:
-            remove_arrays(files)
-    for name, part in info.splits.items():
-        print(f"{name}: {part.clips} sentences of {len(part.glosses)} glosses by {len(part.signers)} signers")
-    print(f"{arguments.output}: {sum(part.clips for part in info.splits.values())} sentences")
-    if info.num_skipped:
-        print(f"{info.num_skipped} inputs were skipped: see {arguments.output / 'skipped.csv'}")
-        return SKIPPED_INPUTS
-    return SUCCESS
+    clips = read_clips(arguments.input, SPLIT_NAMES.get(arguments.split), arguments.validation)
+    return array_records.run_conversion(arguments, clips, LAYOUT, noun="sentences")
 
 
 if __name__ == "__main__":

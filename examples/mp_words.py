@@ -25,7 +25,6 @@ visibility of pose points is not taken over: ``keypoint_arrays`` has none.
 import argparse
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,19 +33,13 @@ from urllib.parse import quote
 import numpy as np
 from natsort import natsorted
 
-from tfrecords_tools.clips import SPLITS, SkippedPath
-from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
+from tfrecords_tools import array_records
+from tfrecords_tools.array_records import ArrayClip
+from tfrecords_tools.clips import SPLIT_NAMES, SkippedPath
+from tfrecords_tools.command_line import UserError, run_command
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.label_map import LabelMap
-from tfrecords_tools.pipeline import ConvertSettings, convert
-from tfrecords_tools.sources.base import SPLIT_NAMES
-from tfrecords_tools.sources.keypoint_arrays import (
-    ArrayClip,
-    ArrayLayout,
-    KeypointArrays,
-    remove_arrays,
-    write_arrays,
-)
+from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.sources.mp_data import DEFAULT_FRAME_RATE, WIDTH_WITHOUT_FACE, split_frames
 from tfrecords_tools.sources.tables import read_table
 
@@ -267,17 +260,10 @@ def holistic_array(frames: np.ndarray) -> np.ndarray:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    parser = argparse.ArgumentParser(
-        prog="python examples/mp_words.py",
-        description="Turns a folder of signers' keypoints (.npz files, splits.csv, manifest.csv) into records.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--input", required=True, type=Path, metavar="DIR", help="folder to read")
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the records")
-    parser.add_argument("--split", choices=SPLIT_NAMES, metavar="NAME", help=f"{', '.join(SPLITS)} (default: all)")
-    parser.add_argument(
-        "--label-map", type=Path, metavar="FILE", help="label_map.json to keep to (default: the glosses found)"
+    parser = array_records.build_parser(
+        "python examples/mp_words.py",
+        "Turns a folder of signers' keypoints (.npz files, splits.csv, manifest.csv) into records.",
+        EXAMPLE,
     )
     parser.add_argument(
         "--tier",
@@ -285,45 +271,16 @@ def build_parser() -> argparse.ArgumentParser:
         default=COMMON_TIER,
         help="1: the words that at least five signers have; all: the others, too (default: 1)",
     )
-    parser.add_argument("--keep-arrays", action="store_true", help="do not delete OUTPUT/arrays/*.npy in the end")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     return parser
 
 
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
-    # Before anything is written.
     label_map = LabelMap.load(arguments.label_map) if arguments.label_map else None
-    clips = read_clips(
-        arguments.input,
-        SPLIT_NAMES[arguments.split] if arguments.split else None,
-        None if arguments.tier == "all" else arguments.tier,
-        label_map,
-    )
-    files, skipped = write_arrays(arguments.output / "arrays", LAYOUT, clips)
-    try:
-        listing = KeypointArrays().list_clips(arguments.output / "arrays")
-        listing.skipped += skipped
-        info = convert(
-            listing,
-            arguments.output,
-            source="keypoint_arrays",
-            settings=ConvertSettings(label_map=str(arguments.label_map or "")),
-            workers=arguments.workers,
-        )
-    finally:
-        if not arguments.keep_arrays:
-            remove_arrays(files)
-    glosses = Counter[str]()
-    for split, part in info.splits.items():
-        print(f"{split}: {part.clips} clips of {len(part.glosses)} glosses by {len(part.signers)} signers")
-        glosses.update(part.glosses)
-    print(f"{arguments.output}: {glosses.total()} clips of {len(glosses)} glosses")
-    if info.num_skipped:
-        print(f"{info.num_skipped} inputs were skipped: see {arguments.output / 'skipped.csv'}")
-        return SKIPPED_INPUTS
-    return SUCCESS
+    tier = None if arguments.tier == "all" else arguments.tier
+    clips = read_clips(arguments.input, SPLIT_NAMES.get(arguments.split), tier, label_map)
+    return array_records.run_conversion(arguments, clips, LAYOUT, noun="clips")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 
 import loky
 
-from tfrecords_tools.command_line import UserError
+from tfrecords_tools.command_line import UserError, writing
 from tfrecords_tools.journal import JOURNAL_NAME, Journal, add_entry, find_entry
 from tfrecords_tools.pipeline import Job, Shard, ShardsWriter, write_shard
 from tfrecords_tools.workers import Result, extract_clips
@@ -140,9 +140,10 @@ def _write_with_beam(job: Job, missing: Sequence[Shard], journal: Journal, *, wo
 def write_plans(output: Path, shards: Sequence[Shard]) -> None:
     """Puts the plan of each shard where ``make_shards`` looks for it; whatever an earlier run left there goes."""
     shutil.rmtree(_folder(output), ignore_errors=True)
-    _folder(output).mkdir()
-    for shard in shards:
-        _plan_path(output, shard.name).write_bytes(pickle.dumps(shard))
+    with writing(_folder(output)):
+        _folder(output).mkdir()
+        for shard in shards:
+            _plan_path(output, shard.name).write_bytes(pickle.dumps(shard))
 
 
 def make_shards(job: Job, names: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ from tfrecords_tools.settings import Settings
 from tfrecords_tools.video import WHOLE_VIDEO, Span
 
 SPLITS = ("train", "validation", "test")
+# The splits' names as datasets write them.
+SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
 
 
 @dataclass(frozen=True)

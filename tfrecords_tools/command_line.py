@@ -4,18 +4,35 @@ Exit statuses: 0 success, 1 some inputs were skipped (they are listed), 2 wrong 
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 SUCCESS, SKIPPED_INPUTS, USAGE_ERROR = 0, 1, 2
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
     """Something a user can mend. The message is one line: what was found, where, and what to do."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """To write a file in: an ``OSError`` becomes a ``UserError`` that names the file and says what to do.
+
+    Of a disk that fills up, the system does not say which file it was about.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room there" if error.errno in DISK_FULL else "mend that, or choose another folder"
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); {remedy}, then try again") from error
 
 
 @contextlib.contextmanager
@@ -45,7 +62,8 @@ def quiet_stderr() -> Iterator[None]:
 def run_command(main: Callable[[], int]) -> None:
     """Runs a command's ``main`` and exits with its status.
 
-    A ``UserError``, or a file that the system will not let us read or write, becomes one line and status 2.
+    A ``UserError``, a full disk, or a file that the system will not let us read or write becomes one line and
+    status 2.
     """
     try:
         status = main()
@@ -59,8 +77,11 @@ def run_command(main: Callable[[], int]) -> None:
         sys.stdout = None
         status = 128 + signal.SIGPIPE
     except OSError as error:
-        if error.filename is None:  # not about a file of the user's
+        if error.filename is not None:
+            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        elif error.errno in DISK_FULL:
+            print(f"error: {error.strerror}: make room on the disk, then try again", file=sys.stderr)
+        else:  # not about a file of the user's
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         status = USAGE_ERROR
     sys.exit(status)

@@ -15,22 +15,8 @@ import numpy as np
 from tfrecords_tools.clips import Clip, ClipError, ClipSpec, crop_to_bbox
 from tfrecords_tools.crop import FULL_FRAME, CropBox, cut, hand_crop
 from tfrecords_tools.keypoints import ClipKeypoints, HolisticExtractor
+from tfrecords_tools.moments import Moments
 from tfrecords_tools.video import IMAGE_SUFFIXES, Frame, VideoError, open_video
-
-
-@dataclass(frozen=True)
-class PixelSums:
-    """Sums over a clip's stored frames, from which a dataset's mean and deviation follow.
-
-    Attributes:
-        count: number of pixels.
-        total: ``[3]`` float64, sum of R, G, B in [0, 255].
-        squares: ``[3]`` float64, sum of their squares.
-    """
-
-    count: int
-    total: np.ndarray
-    squares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,7 @@ class ExtractedClip:
         keypoints: None when the spec asks for none.
         aspect_ratio: width / height of the picture that the keypoints' x and y refer to; 0 when not known.
         crop_box: the region that the stored frames show, in units of the video's frame.
-        pixels: None when the spec keeps no frames.
+        pixels: moments of the stored frames' R, G, B in [0, 255]; None when the spec keeps no frames.
     """
 
     clip: Clip
@@ -57,7 +43,7 @@ class ExtractedClip:
     height: int
     keypoints: ClipKeypoints | None
     crop_box: CropBox
-    pixels: PixelSums | None
+    pixels: Moments | None
     aspect_ratio: float = 0.0
 
 
@@ -125,7 +111,7 @@ def _from_recording(clip: Clip, recording: KeypointRecording) -> ExtractedClip:
 
 def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
     cv2.setNumThreads(1)  # processes are the parallelism
-    frames = _FrameEncoder(spec)
+    frames = FrameEncoder(spec)
     seconds: list[float] = []
     full_size = (0, 0)
     is_image = clip.path.lower().endswith(IMAGE_SUFFIXES)
@@ -163,7 +149,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
         height=frames.height or full_size[1],
         keypoints=keypoints,
         crop_box=box,
-        pixels=frames.sums() if frames.jpegs else None,
+        pixels=frames.moments() if frames.jpegs else None,
         aspect_ratio=full_size[0] / full_size[1],
     )
 
@@ -182,7 +168,7 @@ def _holistic(static: bool) -> HolisticExtractor:
     return HolisticExtractor(static=static)
 
 
-class _FrameEncoder:
+class FrameEncoder:
     """Shrinks frames, encodes them as JPEG and sums their pixels."""
 
     def __init__(self, spec: ClipSpec) -> None:
@@ -210,6 +196,6 @@ class _FrameEncoder:
             raise ValueError(f"a frame of shape {image.shape} could not be encoded as JPEG")
         self.jpegs.append(jpeg.tobytes())
 
-    def sums(self) -> PixelSums:
-        """Sums over the frames added."""
-        return PixelSums(self._count, self._total, self._squares)
+    def moments(self) -> Moments:
+        """Those of the pixels of the frames added."""
+        return Moments.of_sums(self._count, self._total, self._squares)

@@ -14,7 +14,7 @@ from tfrecords_tools.inspection.measures import Meter
 from tfrecords_tools.inspection.report import write_report
 from tfrecords_tools.inspection.sheets import SheetPicker
 from tfrecords_tools.inspection.signatures import SignatureMaker
-from tfrecords_tools.inspection.verify import Inspection, Observer, format_statistics, inspect_records
+from tfrecords_tools.inspection.verify import Observer, format_statistics, inspect_records
 
 EXAMPLE = """examples:
   python -m tfrecords_tools.inspect data/my_signs
@@ -23,8 +23,6 @@ EXAMPLE = """examples:
 Exit status 1: problems were found, one line each, naming shard and record; or --audit found leakage or a gloss
 that is tested and never trained, one line each, naming the clips.
 """
-
-__all__ = ["Inspection", "build_parser", "format_statistics", "inspect_records", "main"]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 It makes ``convert`` resumable: a shard that is in the journal under the same fingerprint is not made again.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import IO, Any
 import pydantic
 
 from tfrecords_tools.clips import Clip
-from tfrecords_tools.command_line import UserError
+from tfrecords_tools.command_line import UserError, writing
 from tfrecords_tools.dataset_info import FILE_NAME, SHARD_PATTERN
 from tfrecords_tools.tally import ShardReport
 
@@ -35,8 +36,8 @@ class Journal:
             identity: what makes two runs the same conversion; plain JSON values.
 
         Raises:
-            UserError: the folder holds another conversion or records without a journal, or another process is
-                writing there.
+            UserError: the folder holds another conversion or records without a journal, another process is
+                writing there, or nobody can.
         """
         self._output = output
         self._directory = output / JOURNAL_NAME
@@ -49,12 +50,19 @@ class Journal:
             )
         if not path.exists() and _holds_records(output):
             raise UserError(f"{output}: holds records that convert did not write; choose another --output")
-        self._directory.mkdir(parents=True, exist_ok=True)
+        with writing(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = self._acquire_lock()
-        write_atomically(path, text)
+        try:
+            write_atomically(path, text)
+        except UserError:
+            self.close()
+            raise
 
     def _acquire_lock(self) -> IO[str]:
-        lock = (self._directory / "lock").open("w")
+        path = self._directory / "lock"
+        with writing(path):
+            lock = path.open("w")
         if fcntl is not None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lifts it when the process dies
@@ -123,10 +131,20 @@ def file_state(clip: Clip) -> tuple[int, int]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name, then renames it."""
+    """Writes a text file under a temporary name, then renames it.
+
+    Raises:
+        UserError: it cannot be written; what was there under its name still is.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(path):
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
     partial.replace(path)

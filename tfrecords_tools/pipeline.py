@@ -47,18 +47,12 @@ from tfrecords_tools.extract import KeypointReader, SkippedClip
 from tfrecords_tools.journal import Journal, file_state, write_atomically
 from tfrecords_tools.keypoint_layout import LAYOUTS, KeypointLayout
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.moments import Moments
 from tfrecords_tools.schema import encode_record
 from tfrecords_tools.settings import Settings
 from tfrecords_tools.shards import ShardWriter
 from tfrecords_tools.sources.base import Listing
-from tfrecords_tools.tally import (
-    Moments,
-    ShardReport,
-    Tally,
-    keypoint_statistics,
-    merge_counts,
-    merge_splits,
-)
+from tfrecords_tools.tally import ShardReport, Tally, keypoint_statistics, merge_counts, merge_splits
 from tfrecords_tools.workers import Result, extract_clips
 
 
@@ -159,8 +153,8 @@ def convert(
         write_shards: how to make the shards that are missing; on local processes by default.
 
     Raises:
-        UserError: there is nothing to convert, a clip is listed twice, or ``output`` holds another
-            conversion.
+        UserError: there is nothing to convert, a clip is listed twice, ``output`` holds another conversion, or
+            there is no room for a file. What is whole by then is not made again by the next run.
     """
     clip_spec, layout = _spec_and_layout(settings.clip, listing)
     label_map, clips, unknown = _label(listing.clips, settings)

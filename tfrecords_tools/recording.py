@@ -15,12 +15,11 @@ from typing import Protocol
 import numpy as np
 
 from tfrecords_tools.camera import Camera
-from tfrecords_tools.clips import SPLITS
+from tfrecords_tools.clips import SPLIT_NAMES
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.video import VIDEO_SUFFIXES, Frame, write_video
 
 PAUSE, REPEAT, QUIT, CONFIRM = " ", "r", "q", "y"
-SPLIT_NAMES = {*SPLITS, "val", "valid", "dev"}
 # No file name on one system or another; a list of clips with a manifest takes any gloss.
 FORBIDDEN = re.compile(r'[/\\<>:"|?*\x00-\x1f\x7f]')
 LONGEST_NAME_BYTES = 100

@@ -10,21 +10,28 @@ from pathlib import Path
 from types import TracebackType
 
 from tfrecords_tools import tfrecord
+from tfrecords_tools.command_line import UserError, writing
 from tfrecords_tools.dataset_info import SCHEMA_VERSION, SHARD_PATTERN, DatasetError, DatasetInfo
 
 
 class ShardWriter:
-    """Writes one shard under a temporary name; leaving the context without an error renames it."""
+    """Writes one shard under a temporary name; leaving the context without an error renames it.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written for another reason; nothing is left of it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
-        self._file = self._partial.open("wb")
+        with writing(path):
+            self._file = self._partial.open("wb")
         self.count = 0
 
     def write(self, record: bytes) -> None:
         """Appends a serialised record."""
-        tfrecord.write_record(self._file, record)
+        with writing(self._path):
+            tfrecord.write_record(self._file, record)
         self.count += 1
 
     def __enter__(self) -> "ShardWriter":
@@ -36,14 +43,24 @@ class ShardWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error_type is None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._partial.replace(self._path)
-        else:
-            self._file.close()
-            self._partial.unlink(missing_ok=True)
+        if error_type is not None:
+            self._discard()
+            return
+        try:
+            with writing(self._path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._partial.replace(self._path)
+        except UserError:
+            self._discard()
+            raise
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()  # tries once more to write what there was no room for
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
 
 
 def count_records(path: Path) -> int:

@@ -4,45 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pydantic
 
 from tfrecords_tools.dataset_info import KeypointStatistics, SplitInfo
 from tfrecords_tools.extract import ExtractedClip, SkippedClip
 from tfrecords_tools.keypoint_layout import KeypointLayout
+from tfrecords_tools.moments import Moments
 from tfrecords_tools.settings import Settings
-
-Triple = tuple[float, float, float]
-
-
-class Moments(Settings):
-    """Sums over values of three channels (R, G, B, or x, y, z), from which mean and deviation follow.
-
-    Attributes:
-        count: of values a channel.
-        total: their sum, by channel.
-        squares: the sum of their squares.
-    """
-
-    count: int = 0
-    total: Triple = (0.0, 0.0, 0.0)
-    squares: Triple = (0.0, 0.0, 0.0)
-
-    @classmethod
-    def merged(cls, parts: Iterable["Moments"]) -> "Moments":
-        """The sums over several parts."""
-        parts = list(parts)
-        total = np.sum([part.total for part in parts], axis=0) if parts else np.zeros(3)
-        squares = np.sum([part.squares for part in parts], axis=0) if parts else np.zeros(3)
-        return cls(count=sum(part.count for part in parts), total=_triple(total), squares=_triple(squares))
-
-    def mean_and_deviation(self) -> tuple[Triple, Triple] | tuple[None, None]:
-        """By channel; None where nothing was counted."""
-        if not self.count:
-            return None, None
-        mean = np.array(self.total) / self.count
-        variance = np.array(self.squares) / self.count - mean**2
-        return _triple(mean), _triple(np.sqrt(np.maximum(variance, 0)))
 
 
 class ShardReport(Settings):
@@ -98,20 +66,13 @@ class Tally:
         self._signers.update([clip.signer] if clip.signer else [])
         self._origins.update([extracted.crop_box.origin])
         if extracted.pixels:
-            sums = extracted.pixels
-            self._pixels.append(Moments(count=sums.count, total=_triple(sums.total), squares=_triple(sums.squares)))
+            self._pixels.append(extracted.pixels)
         if extracted.keypoints:
             present = extracted.keypoints.presence
             for column, (group, rows) in enumerate(self._slices.items()):
                 self._group_frames[group] += int(present[:, column].sum())
-                points = extracted.keypoints.points[present[:, column], rows].reshape(-1, 3).astype(np.float64)
-                self._group_points[group].append(
-                    Moments(
-                        count=len(points),
-                        total=_triple(points.sum(axis=0)),
-                        squares=_triple((points**2).sum(axis=0)),
-                    )
-                )
+                points = extracted.keypoints.points[present[:, column], rows].reshape(-1, 3)
+                self._group_points[group].append(Moments.of_values(points))
 
     def report(self, fingerprint: str, path: Path) -> ShardReport:
         """The report on the shard, once it is whole at ``path``."""
@@ -162,8 +123,3 @@ def keypoint_statistics(reports: Iterable[ShardReport], layout: KeypointLayout) 
             presence=found / frames if frames else 0.0, mean=mean, standard_deviation=deviation
         )
     return statistics
-
-
-def _triple(values: np.ndarray) -> Triple:
-    x, y, z = values.tolist()
-    return x, y, z

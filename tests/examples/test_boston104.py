@@ -1,20 +1,14 @@
-import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from examples.boston104 import main, read_clips
-from tests.conftest import REPOSITORY
+from tests.examples.conftest import edit, parted, read_csv, read_records, write_table
+from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SkippedPath
 from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.inspect import inspect_records
-from tfrecords_tools.schema import decode_record
-from tfrecords_tools.shards import find_shards, read_shard
-from tfrecords_tools.sources.keypoint_arrays import ArrayClip
+from tfrecords_tools.inspection.verify import inspect_records
 
 ODD_GLOSS = 'čaj/"káva",it\'s'
 NUM_FRAMES = {"1": 30, "3": 25, "20": 40, "21": 35}
@@ -38,13 +32,6 @@ def positions(video: str) -> np.ndarray:
     return rng.integers(low, high, (NUM_FRAMES[video], 6), endpoint=True)
 
 
-def write_table(file: Path, header: str, rows: list) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header.split(","))
-        writer.writerows(rows)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three training sentences and a test sentence, in the layout of the real ones."""
@@ -61,38 +48,18 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert old in text
-    file.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
 def read(
     folder: Path, split: str | None = None, num_validation: int = 0
 ) -> tuple[dict[str, ArrayClip], list[SkippedPath]]:
-    found = list(read_clips(folder, split, num_validation))
-    return (
-        {item.path: item for item in found if isinstance(item, ArrayClip)},
-        [item for item in found if isinstance(item, SkippedPath)],
-    )
-
-
-def read_records(output: Path) -> dict[str, dict]:
-    info = DatasetInfo.load(output)
-    return {
-        record["media_id"]: record | {"split": split}
-        for split, part in info.splits.items()
-        if part.clips
-        for shard in find_shards(output, info, split)
-        for record in (decode_record(serialized, info.layout) for serialized in read_shard(shard))
-    }
+    clips, skipped = parted(read_clips(folder, split, num_validation))
+    return {clip.path: clip for clip in clips}, skipped
 
 
 def test_folder_to_records(folder, tmp_path, run_main):
     output = tmp_path / "records"
     status, out, err = run_main(main, "--input", folder, "--output", output, "--workers", 1)
     assert (status, err) == (0, "")
-    assert f"{output}: 4 sentences" in out
+    assert f"{output}: 4 sentences of 5 glosses\n" in out
     assert inspect_records(output).problems == []
     records = read_records(output)
     assert {name: (record["split"], record["signer"], record["glosses"]) for name, record in records.items()} == {
@@ -115,9 +82,8 @@ def test_folder_to_records(folder, tmp_path, run_main):
 
 def test_frames_of_words_are_kept(folder, tmp_path, run_main):
     run_main(main, "--input", folder, "--output", tmp_path / "records", "--workers", 1)
-    with (tmp_path / "records" / "arrays" / "manifest.csv").open(encoding="utf-8", newline="") as stream:
-        segments = {row["path"]: row["segments"] for row in csv.DictReader(stream)}
-    assert segments == {
+    rows = read_csv(tmp_path / "records" / "arrays" / "manifest.csv")
+    assert {row["path"]: row["segments"] for row in rows} == {
         "1.npy": "3:13 12:21 21:30",
         "3.npy": "0:25",
         "20.npy": "5:10 10:31",
@@ -203,34 +169,14 @@ def test_speakers_may_be_missing(folder):
         ("train_words.csv", "JOHN,3,12", "JOHN,3", "train_words.csv:3: expected a value for every column"),
     ],
 )
-def test_bad_tables(folder, tmp_path, run_main, file, old, new, message):
+def test_bad_tables(folder, assert_refuses, file, old, new, message):
     edit(folder / file, old, new)
-    status, _, err = run_main(main, "--input", folder, "--output", tmp_path / "records", "--workers", 1)
-    assert status == 2
-    assert message in err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "records").exists()
+    assert_refuses(main, folder, message)
 
 
-def test_missing_files_and_wrong_arguments(folder, tmp_path, run_main):
+def test_missing_files_and_wrong_arguments(folder, assert_refuses):
     (folder / "test_words.csv").unlink()
-    output = tmp_path / "records"
-    status, _, err = run_main(main, "--input", folder, "--output", output, "--split", "test")
-    assert (status, "no test_words.csv in it; found train_words.csv" in err) == (2, True)
-    status, _, err = run_main(main, "--input", folder, "--output", output, "--validation", "-1")
-    assert (status, "--validation -1: must be at least 0" in err) == (2, True)
+    assert_refuses(main, folder, "no test_words.csv in it; found train_words.csv", "--split", "test")
+    assert_refuses(main, folder, "--validation -1: must be at least 0", "--validation", "-1")
     (folder / "hands_condensed.csv").unlink()
-    status, _, err = run_main(main, "--input", folder, "--output", output)
-    assert (status, "hands_condensed.csv: no such file" in err) == (2, True)
-    assert not output.exists()
-
-
-def test_help_has_an_example():
-    result = subprocess.run(
-        [sys.executable, REPOSITORY / "examples" / "boston104.py", "--help"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        check=True,
-    )
-    assert "--label-map data/boston104/label_map.json" in result.stdout
+    assert_refuses(main, folder, "hands_condensed.csv: no such file")

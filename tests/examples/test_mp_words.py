@@ -1,24 +1,17 @@
-import csv
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from examples.mp_words import holistic_array, main, read_clips
-from tests.conftest import REPOSITORY
+from tests.examples.conftest import edit, parted, read_csv, read_records, write_table
+from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SkippedPath
-from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.inspect import inspect_records
+from tfrecords_tools.inspection.verify import inspect_records
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.label_map import LabelMap
-from tfrecords_tools.schema import decode_record
-from tfrecords_tools.shards import find_shards, read_shard
-from tfrecords_tools.sources.keypoint_arrays import ArrayClip
 
 ODD_GLOSS = 'čaj/"káva", it\'s'
 SPLITS = {"anna": ("train", "ok"), "bob": ("val", "ok"), "čeněk": ("train", "suspect"), "dora": ("test", "ok")}
@@ -34,13 +27,6 @@ def make_word(signer: str, gloss: str) -> np.ndarray:
     for index, length in enumerate(LENGTHS):
         frames[index, length:] = 0
     return frames
-
-
-def write_table(file: Path, header: str, rows: Iterable[Iterable[object]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header.split(","))
-        writer.writerows(rows)
 
 
 @pytest.fixture
@@ -75,34 +61,13 @@ def folder(tmp_path: Path) -> Path:
 
 def read(folder: Path) -> tuple[list[ArrayClip], list[SkippedPath]]:
     """The clips of tier 1 and what could not be read."""
-    found = list(read_clips(folder, None, "1"))
-    return (
-        [item for item in found if isinstance(item, ArrayClip)],
-        [item for item in found if isinstance(item, SkippedPath)],
-    )
+    return parted(read_clips(folder, None, "1"))
 
 
 def rewrite_npz(file: Path, **changes: np.ndarray | None) -> None:
     with np.load(file) as archive:
         arrays = dict(archive) | changes
     np.savez(file, **{key: array for key, array in arrays.items() if array is not None})
-
-
-def read_records(output: Path) -> dict[str, dict]:
-    info = DatasetInfo.load(output)
-    records = {}
-    for split, part in info.splits.items():
-        if part.clips:
-            for shard in find_shards(output, info, split):
-                for serialized in read_shard(shard):
-                    record = decode_record(serialized, info.layout)
-                    records[record["media_id"]] = record | {"split": split}
-    return records
-
-
-def read_csv(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_folder_to_records(folder, tmp_path, run_main):
@@ -244,8 +209,7 @@ def test_what_could_not_be_read_is_in_the_list_of_the_records(folder, tmp_path, 
 
 def test_lengths_beyond_the_array(folder):
     rewrite_npz(folder / "anna.npz", hello__len=np.array([4, 7, 3]))
-    table = (folder / "manifest.csv").read_text(encoding="utf-8")
-    (folder / "manifest.csv").write_text(table.replace("anna,train,hello,1,1,1,6", "anna,train,hello,1,1,1,7"))
+    edit(folder / "manifest.csv", "anna,train,hello,1,1,1,6", "anna,train,hello,1,1,1,7")
     _, (skipped,) = read(folder)
     assert skipped.reason == "hello: hello__len must lie from 1 to 6"
 
@@ -290,36 +254,16 @@ def test_a_signer_of_no_split_is_listed(folder):
         ("manifest.csv", "anna,train,hello,1,0,0,4", "anna,train,hello", "manifest.csv:2: expected a value"),
     ],
 )
-def test_bad_tables(folder, tmp_path, run_main, file, old, new, message):
-    table = (folder / file).read_text(encoding="utf-8")
-    assert old in table
-    (folder / file).write_text(table.replace(old, new, 1), encoding="utf-8")
-    status, _, err = run_main(main, "--input", folder, "--output", tmp_path / "records", "--workers", 1)
-    assert status == 2
-    assert message in err
-    assert err.count("\n") == 1
-    assert not (tmp_path / "records").exists()
+def test_bad_tables(folder, assert_refuses, file, old, new, message):
+    edit(folder / file, old, new)
+    assert_refuses(main, folder, message)
 
 
-def test_nothing_is_written_for_a_missing_label_map(folder, tmp_path, run_main):
-    arguments = ["--label-map", tmp_path / "none.json"]
-    status, _, err = run_main(main, "--input", folder, "--output", tmp_path / "records", *arguments)
-    assert (status, "no such label map" in err) == (2, True)
-    assert not (tmp_path / "records").exists()
+def test_nothing_is_written_for_a_missing_label_map(folder, tmp_path, assert_refuses):
+    assert_refuses(main, folder, "no such label map", "--label-map", tmp_path / "none.json")
 
 
 def test_holistic_array_keeps_the_type():
     array = holistic_array(np.ones((2, 258), np.float16))
     assert (array.shape, array.dtype) == ((2, 543, 3), np.float16)
     assert np.isnan(array[:, MEDIAPIPE_HOLISTIC.group_slices["face"]]).all()
-
-
-def test_help_has_an_example():
-    result = subprocess.run(
-        [sys.executable, REPOSITORY / "examples" / "mp_words.py", "--help"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        check=True,
-    )
-    assert "--label-map data/mp_words/label_map.json" in result.stdout

@@ -15,7 +15,7 @@ from tfrecords_tools import pipeline
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.convert import convert_source, main
 from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.inspect import inspect_records
+from tfrecords_tools.inspection.verify import inspect_records
 from tfrecords_tools.label_map import LabelMap
 
 FRAMES_ONLY = {"keypoints": None, "clips_per_shard": 4}

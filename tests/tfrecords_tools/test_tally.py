@@ -5,28 +5,7 @@ import pytest
 from tfrecords_tools.clips import Clip
 from tfrecords_tools.extract import SkippedClip
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
-from tfrecords_tools.tally import Moments, Tally, keypoint_statistics
-
-
-def moments_of(values: np.ndarray) -> Moments:
-    return Moments(
-        count=len(values),
-        total=tuple(values.sum(axis=0).tolist()),
-        squares=tuple((values**2).sum(axis=0).tolist()),
-    )
-
-
-def test_merged_moments_are_those_of_all_values():
-    values = np.random.default_rng(0).normal(3, 2, (100, 3))
-    mean, deviation = Moments.merged([moments_of(values[:30]), moments_of(values[30:])]).mean_and_deviation()
-    np.testing.assert_allclose(mean, values.mean(axis=0))
-    np.testing.assert_allclose(deviation, values.std(axis=0))
-    assert Moments.merged([]).mean_and_deviation() == (None, None)
-
-
-def test_deviation_of_equal_values_is_zero_and_not_the_root_of_a_rounding_error():
-    _, deviation = moments_of(np.full((1000, 3), 0.1)).mean_and_deviation()
-    assert deviation == pytest.approx((0, 0, 0), abs=1e-6)
+from tfrecords_tools.tally import Tally, keypoint_statistics
 
 
 def test_keypoint_statistics_over_shards_leave_out_what_was_not_found(make_extracted, tmp_path):

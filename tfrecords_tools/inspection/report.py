@@ -17,7 +17,7 @@ import jinja2
 import numpy as np
 
 from tfrecords_tools.clips import SPLITS
-from tfrecords_tools.dataset_info import SKIPPED_NAME, DatasetInfo
+from tfrecords_tools.dataset_info import COVERAGE_NAME, SKIPPED_NAME, DatasetInfo
 from tfrecords_tools.inspection import measures
 from tfrecords_tools.inspection.audit import Audit
 from tfrecords_tools.inspection.distributions import OTHER, Histogram, histogram, kinds, link
@@ -27,7 +27,6 @@ from tfrecords_tools.inspection.verify import Inspection
 from tfrecords_tools.journal import write_atomically
 
 TEMPLATE_NAME = "report.html.j2"
-COVERAGE_NAME = "coverage.json"
 MOST_LISTED = 25_000
 MOST_NAMED = 2_000
 MOST_LINES = 200
@@ -112,7 +111,7 @@ def write_report(
         audit: None where none was asked for.
 
     Raises:
-        OSError: the page cannot be written.
+        UserError: the page cannot be written.
     """
     layout = info.layout
     columns = hand_columns(layout)
@@ -393,6 +392,3 @@ def _percent(share: float) -> str:
         return "–"  # noqa: RUF001
     digits = 0 if share in (0, 1) or 0.005 <= share < 0.995 else 1
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-__all__ = ["write_report"]

@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tfrecords_tools.clips import SPLITS, Clip, SkippedPath
+from tfrecords_tools.clips import Clip, SkippedPath
 from tfrecords_tools.extract import KeypointReader
 from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.settings import Settings
-
-# The splits' names as datasets write them.
-SPLIT_NAMES = {name: name for name in SPLITS} | dict.fromkeys(("val", "valid", "dev"), "validation")
 
 
 @dataclass

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import field_validator
 
-from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.clips import SPLIT_NAMES, Clip, SkippedPath
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.base import SPLIT_NAMES, Listing, Source
+from tfrecords_tools.sources.base import Listing, Source
 from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 
@@ -36,6 +36,20 @@ class SignerInPath(Source):
         match = re.search(self.signer_pattern, relative) if self.signer_pattern else None
         return match["signer"] or "" if match else ""
 
+    def clip_at(
+        self, path: Path, root: Path, glosses: tuple[str, ...], split: str | None, frame_rate: float | None = None
+    ) -> Clip:
+        """The clip of a file or folder, called by its path below the input ``root``; see ``Clip``."""
+        relative = path.relative_to(root).as_posix()
+        return Clip(
+            path=str(path),
+            glosses=glosses,
+            media_id=relative,
+            signer=self.signer_of(relative),
+            split=split,
+            frame_rate=frame_rate,
+        )
+
 
 class _GlossFolders(SignerInPath):
     def _list(self, path: Path, suffixes: Iterable[str]) -> Listing:
@@ -53,23 +67,13 @@ class _GlossFolders(SignerInPath):
                 )
             for file in files:
                 if file.suffix.lower() in suffixes:
-                    listing.clips.append(self._clip(path, folder.name, split, file))
+                    listing.clips.append(self.clip_at(file, path, (folder.name,), split))
                 else:
                     listing.skipped.append(SkippedPath(str(file), f"{file.suffix or 'no suffix'}: unknown type"))
         if not listing.clips:
             what = "its folders hold no files" if not found else f"no {'/'.join(suffixes)} file in its folders"
             raise UserError(f"{path}: {what}; expected <gloss>/<file>, e.g. {path}/hello/01{next(iter(suffixes))}")
         return listing
-
-    def _clip(self, root: Path, gloss: str, split: str | None, file: Path) -> Clip:
-        relative = file.relative_to(root).as_posix()
-        return Clip(
-            path=str(file),
-            glosses=(gloss,),
-            media_id=relative,
-            signer=self.signer_of(relative),
-            split=split,
-        )
 
 
 class VideoFolders(_GlossFolders):

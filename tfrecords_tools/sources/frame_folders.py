@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pydantic
 
-from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.clips import SkippedPath
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.sources.base import Listing
 from tfrecords_tools.sources.folders import SignerInPath, gloss_folders
@@ -40,22 +40,12 @@ class FrameFolders(SignerInPath):
                 elif not holds_image(entry.path):
                     listing.skipped.append(SkippedPath(entry.path, "the folder holds no image"))
                 else:
-                    listing.clips.append(self._clip(path, Path(entry.path), gloss.name, split))
+                    clip = self.clip_at(Path(entry.path), path, (gloss.name,), split, self.frame_rate)
+                    listing.clips.append(clip)
         if not listing.clips:
             hint = "; for <gloss>/<file> use --source image_folders" if listing.skipped else ""
             raise UserError(f"{path}: holds no folder of images; {expected}{hint}")
         return listing
-
-    def _clip(self, root: Path, folder: Path, gloss: str, split: str | None) -> Clip:
-        relative = folder.relative_to(root).as_posix()
-        return Clip(
-            path=str(folder),
-            glosses=(gloss,),
-            media_id=relative,
-            signer=self.signer_of(relative),
-            split=split,
-            frame_rate=self.frame_rate,
-        )
 
 
 def holds_image(folder: str | Path) -> bool:

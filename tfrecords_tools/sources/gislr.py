@@ -32,7 +32,7 @@ from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.label_map import LabelMap, LabelMapError
 from tfrecords_tools.sources.base import Listing, Source
 from tfrecords_tools.sources.holistic import holistic_keypoints
-from tfrecords_tools.sources.tables import Row, read_table
+from tfrecords_tools.sources.tables import Row, RowError, clips_of_rows, read_table
 
 TABLE_NAME, LABELS_NAME = "train.csv", "sign_to_prediction_index_map.json"
 TABLE_COLUMNS = ("path", "participant_id", "sequence_id", "sign")
@@ -71,23 +71,19 @@ class GISLR(Source):
         if importlib.util.find_spec("pyarrow") is None:
             raise UserError("gislr reads parquet files with pyarrow: pip install 'sign_keras[gislr]'")
         label_map = load_label_map(path / LABELS_NAME)
-        rows = read_table(path / TABLE_NAME, TABLE_COLUMNS).rows
-        files = _files(path, {row["path"].rpartition("/")[0] for _, row in rows if row})
+        table = read_table(path / TABLE_NAME, TABLE_COLUMNS)
+        files = _files(path, {row["path"].rpartition("/")[0] for _, row in table.rows if row})
         listing, missing = Listing(layout=MEDIAPIPE_HOLISTIC), list[str]()
         listing.reader = functools.partial(read_sequence, frame_rate=self.frame_rate)
-        seen: dict[str, int] = {}
         published = Counter[str]()
-        for line, row in rows:
-            if reason := _fault(row, label_map, seen):
-                listing.skipped.append(SkippedPath(f"{path / TABLE_NAME}:{line}", reason))
-                continue
-            seen[row["path"]] = line
-            published[row["sign"]] += 1
-            if row["path"] in files:
-                listing.clips.append(_clip(path, row, self.frame_rate))
+        clip_of = functools.partial(_clip, root=path, label_map=label_map, frame_rate=self.frame_rate)
+        for clip in clips_of_rows(table.file, table.rows, clip_of, listing.skipped, what="sequence"):
+            published.update(clip.glosses)
+            if clip.media_id in files:
+                listing.clips.append(clip)
             else:
-                missing.append(row["path"])
-                listing.skipped.append(SkippedPath(str(path / row["path"]), "no such file"))
+                missing.append(clip.media_id)
+                listing.skipped.append(SkippedPath(clip.path, "no such file"))
         here = Counter(clip.glosses[0] for clip in listing.clips)
         listing.missing, listing.coverage = missing, _coverage(here, published)
         if missing:
@@ -139,21 +135,6 @@ def _files(root: Path, folders: Collection[str]) -> set[str]:
     return files
 
 
-def _fault(row: Row, label_map: LabelMap, seen: dict[str, int]) -> str:
-    """Why a row can be no clip; empty where it can."""
-    if not row:
-        return "has another number of values than the header"
-    if not row["path"]:
-        return "no path"
-    if not row["sign"]:
-        return "no sign"
-    if row["sign"] not in label_map:
-        return f"sign {row['sign']!r} is not in {LABELS_NAME}"
-    if row["path"] in seen:
-        return f"the same sequence as in line {seen[row['path']]}"
-    return ""
-
-
 def _coverage(here: Counter[str], published: Counter[str]) -> dict[str, Any]:
     """How many of the table's sequences are there, in all and by sign, as plain JSON values."""
     return {
@@ -164,7 +145,12 @@ def _coverage(here: Counter[str], published: Counter[str]) -> dict[str, Any]:
     }
 
 
-def _clip(root: Path, row: Row, frame_rate: float) -> Clip:
+def _clip(row: Row, root: Path, label_map: LabelMap, frame_rate: float) -> Clip:
+    for column in ("path", "sign"):
+        if not row[column]:
+            raise RowError(f"no {column}")
+    if row["sign"] not in label_map:
+        raise RowError(f"sign {row['sign']!r} is not in {LABELS_NAME}")
     return Clip(
         path=str(root / row["path"]),
         glosses=(row["sign"],),

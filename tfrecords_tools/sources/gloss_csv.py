@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pydantic
 
-from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.clips import SPLIT_NAMES, Clip, SkippedPath
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.base import SPLIT_NAMES, Listing
+from tfrecords_tools.sources.base import Listing
 from tfrecords_tools.sources.folders import SignerInPath
 from tfrecords_tools.sources.frame_folders import holds_image
-from tfrecords_tools.sources.manifest import RowError
-from tfrecords_tools.sources.tables import Row, Table, read_table
+from tfrecords_tools.sources.tables import Row, RowError, Table, read_table
 from tfrecords_tools.video import DEFAULT_FRAME_RATE
 
 
@@ -92,15 +91,8 @@ class GlossCSV(SignerInPath):
         glosses = tuple(row[self.gloss_column].split())
         if not glosses:
             raise RowError("no gloss")
-        relative = folder.relative_to(root).as_posix()
-        return Clip(
-            path=str(folder),
-            glosses=glosses,
-            media_id=relative,
-            signer=self.signer_of(relative),
-            split=SPLIT_NAMES.get(folder.parent.name) if folder.parent != root else None,
-            frame_rate=self.frame_rate,
-        )
+        split = SPLIT_NAMES.get(folder.parent.name) if folder.parent != root else None
+        return self.clip_at(folder, root, glosses, split, self.frame_rate)
 
 
 def _video_folders(path: Path) -> dict[str, list[Path]]:

@@ -7,38 +7,34 @@ A folder of three things:
   points with C = 2 (x, y) or 3 (x, y, z) numbers each; NaN is missing;
 - ``layout.json``, which names the points: see ``ArrayLayout``.
 
-``write_arrays`` makes such a folder; ``examples/`` shows it at work. The format is this project's own.
+``tfrecords_tools/array_records.py`` makes such a folder; ``examples/`` shows it at work. The format is this
+project's own.
 """
 
-import csv
 import functools
-import io
 import json
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pydantic
 
-from tfrecords_tools.clips import Clip, ClipError, SkippedPath
+from tfrecords_tools.clips import Clip, ClipError
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import KeypointRecording
-from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.keypoint_layout import LAYOUTS, KeypointLayout
 from tfrecords_tools.keypoints import ClipKeypoints
 from tfrecords_tools.settings import Settings, validate
 from tfrecords_tools.sources.base import Listing
+from tfrecords_tools.sources.keypoint_table import span_frames, without_boxes
 from tfrecords_tools.sources.manifest import FILE_NAME, Manifest
-from tfrecords_tools.video import Span
 
 LAYOUT_NAME = "layout.json"
 # In frame widths and heights a person is rarely outside -1 to 2. Beyond 10 the values are something else, pixels
 # mostly, of which float16 would keep only some: from 2048 on it has no odd numbers.
 FARTHEST = 10.0
 LARGEST_VALUE = float(np.finfo(np.float16).max)
-HALF_A_MILLISECOND = 5e-4  # times written with three decimals must not lose their first frame
 
 
 class ArrayLayout(Settings):
@@ -128,13 +124,10 @@ class KeypointArrays(Manifest):
         reading = {
             f"layout.{key}": str(getattr(layout, key)) for key in ("frame_rate", "width", "height", "aspect_ratio")
         }
-        boxed = [clip for clip in listing.clips if clip.bbox]
+        clips, boxed = without_boxes(listing.clips, "an array is")
         return Listing(
-            clips=[replace(clip, metadata=clip.metadata | reading) for clip in listing.clips if clip.bbox is None],
-            skipped=[
-                *listing.skipped,
-                *(SkippedPath(clip.path, "has a bbox, but an array is no picture to cut") for clip in boxed),
-            ],
+            clips=[replace(clip, metadata=clip.metadata | reading) for clip in clips],
+            skipped=[*listing.skipped, *boxed],
             reader=functools.partial(read_array, numbers=ArrayNumbers.of(layout)),
             layout=layout.keypoint_layout,
         )
@@ -182,11 +175,13 @@ def read_array(clip: Clip, *, numbers: ArrayNumbers) -> KeypointRecording:
     points of a group that was not found whole are kept. Arrays of two coordinates get z = 0.
 
     Raises:
-        ClipError: the file is missing or no numeric ``.npy`` array ``[T, K, 2 or 3]``; the clip's span lies
-            outside; or its numbers are infinite or far from being in frame widths and heights.
+        ClipError: the file is missing or no numeric ``.npy`` array ``[T, K, 2 or 3]``; it holds no frame, or the
+            clip's span lies outside; or its numbers are infinite or far from being in frame widths and heights.
     """
     array = _load(clip.path, numbers.num_points)
-    first, last = _span_rows(clip, len(array), numbers.frame_rate)
+    if not len(array):
+        raise ClipError(clip.path, "holds no frame")
+    first, last = span_frames(clip, len(array), numbers.frame_rate)
     array = array[first:last]
     points = np.zeros((len(array), numbers.num_points, 3), np.float32)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
@@ -230,22 +225,6 @@ def _load(path: str, num_points: int) -> np.ndarray:
     return array
 
 
-def _span_rows(clip: Clip, num_frames: int, frame_rate: float) -> tuple[int, int]:
-    """First and, exclusively, last row of a clip's span."""
-    span: Span = clip.span
-    seconds = np.arange(num_frames) / frame_rate
-    first, last = span.start_frame or 0, num_frames if span.end_frame is None else span.end_frame
-    if span.start_seconds is not None:
-        first = max(first, int(np.searchsorted(seconds, span.start_seconds - HALF_A_MILLISECOND)))
-    if span.end_seconds is not None:
-        if span.end_seconds > num_frames / frame_rate + HALF_A_MILLISECOND:
-            raise ClipError(clip.path, f"has {num_frames} frames and ends before {span.end_seconds} s")
-        last = min(last, int(np.searchsorted(seconds, span.end_seconds - HALF_A_MILLISECOND)))
-    if last > num_frames or (first >= last and num_frames):
-        raise ClipError(clip.path, f"has {num_frames} frames, the clip is said to be {first} to {last}")
-    return first, last
-
-
 def _check_range(path: str, points: np.ndarray) -> None:
     """Raises ``ClipError`` unless points ``[T, K, 3]`` can be in frame widths and heights."""
     found = points[~np.isnan(points[..., 0])]
@@ -262,68 +241,3 @@ def _check_range(path: str, points: np.ndarray) -> None:
             f"x and y reach {x:.6g} and {y:.6g}: these are no frame widths and heights; if they are pixels, give "
             f"the picture's width and height in {LAYOUT_NAME}",
         )
-
-
-@dataclass(frozen=True)
-class ArrayClip:
-    """A clip to write.
-
-    Attributes:
-        path: of its array, relative to the folder; ends in ``.npy``.
-        array: ``[T, K, 2 or 3]``, NaN where missing.
-        columns: of its row in the manifest, beside ``path``; ``gloss`` or ``glosses`` at least.
-        modified_ns: modification time that the array's file is to have, e.g. that of the file it comes from:
-            ``convert``, which goes by it, then knows arrays again that were written anew. None: now.
-    """
-
-    path: str
-    array: np.ndarray
-    columns: dict[str, str] = field(default_factory=dict)
-    modified_ns: int | None = None
-
-
-def write_arrays(
-    folder: Path, layout: ArrayLayout, clips: Iterable[ArrayClip | SkippedPath]
-) -> tuple[list[Path], list[SkippedPath]]:
-    """Writes a folder that ``KeypointArrays`` reads, one clip in memory at a time.
-
-    Args:
-        folder: made where it is missing. The manifest is written last, so a folder that has one is whole.
-        layout: of all arrays.
-        clips: to write, and what could not be read.
-
-    Returns:
-        The arrays' files, and what could not be read.
-    """
-    skipped: list[SkippedPath] = []
-    rows: list[dict[str, str]] = []
-    for clip in clips:
-        if isinstance(clip, SkippedPath):
-            skipped.append(clip)
-            continue
-        path = folder / clip.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, clip.array, allow_pickle=False)
-        if clip.modified_ns is not None:
-            os.utime(path, ns=(clip.modified_ns, clip.modified_ns))
-        rows.append({"path": clip.path} | clip.columns)
-    folder.mkdir(parents=True, exist_ok=True)  # of no clips, too
-    write_atomically(folder / LAYOUT_NAME, layout.model_dump_json(exclude_defaults=True, indent=1))
-    header = list(dict.fromkeys(key for row in rows for key in row)) or ["path", "gloss"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / FILE_NAME, text.getvalue())
-    return [folder / row["path"] for row in rows], skipped
-
-
-def remove_arrays(files: Iterable[Path]) -> None:
-    """Deletes arrays that records hold by now, and folders that this leaves empty."""
-    folders = set()
-    for file in files:
-        file.unlink(missing_ok=True)
-        folders.add(file.parent)
-    for folder in folders:
-        if not any(folder.iterdir()):
-            folder.rmdir()

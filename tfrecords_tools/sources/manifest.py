@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 from typing import TypeVar
 
-from tfrecords_tools.clips import SPLITS, Clip, SkippedPath
+from tfrecords_tools.clips import SPLITS, Clip
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.sources.base import Listing, Source
+from tfrecords_tools.sources.tables import RowError, clips_of_rows
 from tfrecords_tools.video import Span
 
 COLUMNS = (
@@ -23,10 +24,6 @@ COLUMNS = (
 )
 FILE_NAME = "manifest.csv"
 Number = TypeVar("Number", int, float)
-
-
-class RowError(Exception):
-    """A row that cannot be a clip."""
 
 
 class Manifest(Source):
@@ -53,17 +50,7 @@ class Manifest(Source):
         if "path" not in header or not {"gloss", "glosses"} & set(header):
             raise UserError(f"{file}: needs the columns path and gloss (or glosses), found {', '.join(header)}")
         listing = Listing()
-        seen: dict[str, int] = {}
-        for number, row in rows:
-            try:
-                clip = _clip(row, file.parent)
-                if clip.media_id in seen:
-                    raise RowError(f"the same clip as in line {seen[clip.media_id]}")
-            except RowError as error:
-                listing.skipped.append(SkippedPath(f"{file}:{number}", str(error)))
-                continue
-            seen[clip.media_id] = number
-            listing.clips.append(clip)
+        listing.clips.extend(clips_of_rows(file, rows, lambda row: _clip(row, file.parent), listing.skipped))
         return listing
 
 

@@ -14,6 +14,7 @@ import itertools
 import math
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -86,24 +87,15 @@ class MPData(SignerInPath):
             )
         if not found:
             listing.skipped.append(SkippedPath(str(word), "holds no sequence"))
+        # What frames become: a clip read otherwise is another clip, and a second conversion reads it again.
+        reading = {"frame_rate": str(self.frame_rate), "aspect_ratio": str(self.aspect_ratio), "gaps": self.gaps}
         for name, is_folder in found:
             sequence = word / name
             if not is_folder:
                 listing.skipped.append(SkippedPath(str(sequence), "is no folder of frames"))
                 continue
-            relative = sequence.relative_to(root).as_posix()
-            listing.clips.append(
-                Clip(
-                    path=str(sequence),
-                    glosses=(word.name,),
-                    media_id=relative,
-                    signer=self.signer_of(relative),
-                    split=split,
-                    # So that a clip read otherwise is another clip, and a second conversion reads it again.
-                    metadata={"frame_rate": str(self.frame_rate), "aspect_ratio": str(self.aspect_ratio)}
-                    | {"gaps": self.gaps},
-                )
-            )
+            clip = self.clip_at(sequence, root, (word.name,), split)
+            listing.clips.append(replace(clip, metadata=reading))
 
 
 def _holds_arrays(folder: str) -> bool:

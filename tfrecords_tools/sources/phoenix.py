@@ -6,6 +6,7 @@ Hadfield, Koller, Ney and Bowden, "Neural Sign Language Translation", CVPR 2018.
 the scripts in the releases' ``evaluation`` folders; see ``clean_glosses``.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,10 @@ from typing import Any, Literal
 
 import pydantic
 
-from tfrecords_tools.clips import Clip, SkippedPath
+from tfrecords_tools.clips import SPLIT_NAMES, Clip
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.base import SPLIT_NAMES, Listing, Source
-from tfrecords_tools.sources.manifest import RowError
-from tfrecords_tools.sources.tables import Row, read_table
+from tfrecords_tools.sources.base import Listing, Source
+from tfrecords_tools.sources.tables import Row, RowError, clips_of_rows, read_table
 
 FRAME_RATE = 25.0
 SPLITS = ("train", "dev", "test")
@@ -93,17 +93,10 @@ class Phoenix(Source):
             table = read_table(
                 root / ANNOTATIONS / release.corpus.format(name), columns, delimiter="|", quoted=False
             )
-            seen: dict[str, int] = {}
-            for number, row in table.rows:
-                try:
-                    clip = _clip(row, release, split, root / self.frames / split, rules)
-                    if clip.media_id in seen:
-                        raise RowError(f"the same clip as in line {seen[clip.media_id]}")
-                except RowError as error:
-                    listing.skipped.append(SkippedPath(f"{table.file}:{number}", str(error)))
-                    continue
-                seen[clip.media_id] = number
-                listing.clips.append(clip)
+            clip_of = functools.partial(
+                _clip, release=release, split=split, frames=root / self.frames / split, rules=rules
+            )
+            listing.clips.extend(clips_of_rows(table.file, table.rows, clip_of, listing.skipped))
         return listing
 
     def _find(self, path: Path) -> tuple[_Release, Path]:
@@ -119,8 +112,6 @@ class Phoenix(Source):
 
 
 def _clip(row: Row, release: _Release, split: str, frames: Path, rules: Rules) -> Clip:
-    if not row:
-        raise RowError("has another number of values than the header")
     name = row[release.name]
     if not name:
         raise RowError(f"no {release.name}")

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.clips import Clip, ClipError, SkippedPath
+from tfrecords_tools.clips import Clip, ClipError
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import KeypointRecording
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC, KeypointLayout
 from tfrecords_tools.keypoints import ClipKeypoints
 from tfrecords_tools.sources.base import Listing
+from tfrecords_tools.sources.keypoint_table import span_frames, without_boxes
 from tfrecords_tools.sources.manifest import Manifest
 
 COMPONENTS = {
@@ -49,7 +50,6 @@ DEPTH_ORIGINS = {
     "right_hand": ("right_hand/wrist",),
 }
 FARTHEST_DEPTH_ORIGIN = 0.1
-HALF_A_MILLISECOND = 5e-4  # times written with three decimals must not lose their first frame
 
 
 class PoseFiles(Manifest):
@@ -66,16 +66,11 @@ class PoseFiles(Manifest):
         if importlib.util.find_spec("pose_format") is None:
             raise UserError("pose_files reads its files with pose-format: pip install 'sign_keras[pose]'")
         listing = super().list_clips(path)
-        clips = [clip for clip in listing.clips if clip.bbox is None]
-        skipped = [
-            SkippedPath(clip.path, "has a bbox, but keypoints are no picture to cut")
-            for clip in listing.clips
-            if clip.bbox
-        ]
+        clips, boxed = without_boxes(listing.clips, "keypoints are")
         layout, notes = _first_layout(clips)
         return Listing(
             clips=clips,
-            skipped=[*listing.skipped, *skipped],
+            skipped=[*listing.skipped, *boxed],
             notes=[*listing.notes, *notes],
             reader=functools.partial(read_pose, points=None if layout is MEDIAPIPE_HOLISTIC else layout.names),
             layout=layout,
@@ -240,25 +235,6 @@ def _check_points(path: str, components: Sequence[Any], columns: dict[str, int],
     for component in components:
         if component.name in COMPONENTS and component.format not in ("XYC", "XYZC"):
             raise ClipError(path, f"{component.name} has the format {component.format}; expected XYC or XYZC")
-
-
-def span_frames(clip: Clip, num_frames: int, frame_rate: float) -> tuple[int, int]:
-    """First and, exclusively, last frame of a clip's span.
-
-    Raises:
-        ClipError: there are not that many frames.
-    """
-    span, seconds = clip.span, np.arange(num_frames) / frame_rate
-    first, last = span.start_frame or 0, num_frames if span.end_frame is None else span.end_frame
-    if span.start_seconds is not None:
-        first = max(first, int(np.searchsorted(seconds, span.start_seconds - HALF_A_MILLISECOND)))
-    if span.end_seconds is not None:
-        if span.end_seconds > num_frames / frame_rate + HALF_A_MILLISECOND:
-            raise ClipError(clip.path, f"has {num_frames} frames and ends before {span.end_seconds} s")
-        last = min(last, int(np.searchsorted(seconds, span.end_seconds - HALF_A_MILLISECOND)))
-    if last > num_frames or first >= last:
-        raise ClipError(clip.path, f"has {num_frames} frames; the clip is said to be {first} to {last}")
-    return first, last
 
 
 def _check_pixels(path: str, values: np.ndarray, width: int, height: int) -> None:

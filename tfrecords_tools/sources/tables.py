@@ -1,14 +1,21 @@
-"""Reading a dataset's table: rows of text with the number of their line."""
+"""Reading a dataset's table: rows of text with the number of their line, and the clips that they are."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from tfrecords_tools.clips import Clip, SkippedPath
 from tfrecords_tools.command_line import UserError
 
 # Values by column; empty where a line has another number of values than the header.
 Row = dict[str, str]
+AnyRow = TypeVar("AnyRow")
+
+
+class RowError(Exception):
+    """A row that cannot be a clip."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +63,34 @@ def read_table(file: Path, columns: Sequence[str], delimiter: str = ",", quoted:
         for number, values in lines
     )
     return Table(file, header, rows)
+
+
+def clips_of_rows(
+    file: Path,
+    rows: Iterable[tuple[int, AnyRow]],
+    clip_of: Callable[[AnyRow], Clip],
+    skipped: list[SkippedPath],
+    what: str = "clip",
+) -> Iterator[Clip]:
+    """The clips of a table's rows, each once.
+
+    Args:
+        file: the table.
+        rows: (line number, row).
+        clip_of: makes a row a clip, or raises ``RowError``.
+        skipped: gets the rows that are no clip, or the same one as a row before.
+        what: the dataset calls a clip.
+    """
+    lines: dict[str, int] = {}
+    for number, row in rows:
+        try:
+            if not row:
+                raise RowError("has another number of values than the header")
+            clip = clip_of(row)
+            if clip.media_id in lines:
+                raise RowError(f"the same {what} as in line {lines[clip.media_id]}")
+        except RowError as error:
+            skipped.append(SkippedPath(f"{file}:{number}", str(error)))
+        else:
+            lines[clip.media_id] = number
+            yield clip

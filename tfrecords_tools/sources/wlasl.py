@@ -16,9 +16,9 @@ from typing import Any, Literal, TypeVar
 
 import pydantic
 
-from tfrecords_tools.clips import SPLITS, Clip, SkippedPath
+from tfrecords_tools.clips import SPLIT_NAMES, SPLITS, Clip, SkippedPath
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.base import SPLIT_NAMES, Listing, Source
+from tfrecords_tools.sources.base import Listing, Source
 from tfrecords_tools.video import VIDEO_SUFFIXES, WHOLE_VIDEO, Span
 
 METADATA_NAMES = ("WLASL_v*.json", "nslt_*.json")

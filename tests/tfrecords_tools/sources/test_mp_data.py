@@ -8,7 +8,7 @@ from tfrecords_tools.clips import ClipError, ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.convert import convert_source
 from tfrecords_tools.extract import KeypointRecording, SkippedClip, extract_clip
-from tfrecords_tools.inspect import inspect_records
+from tfrecords_tools.inspection.verify import inspect_records
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.settings import SettingsError, validate
