@@ -3,6 +3,7 @@
 #   make test         environment, then the default tests
 #   make check        what CI checks beside tests: style, types, import contract
 #   make test-slow    the tests that take minutes
+#   make test-torch   the tests against torchvision, in an environment of their own with PyTorch
 #   make test-beam    the tests of convert --runner beam, in an environment of their own with Apache Beam
 
 VENV ?= .venv
@@ -10,7 +11,7 @@ PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart environment test test-slow test-beam check format clean
+.PHONY: help quickstart environment test test-slow test-beam test-torch check format clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -59,6 +60,16 @@ $(VENV)-beam/.installed: setup.cfg pyproject.toml constraints.txt
 	  $(VENV)-beam/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,beam]'; \
 	fi && touch $@
 
+test-torch: $(VENV)-torch/.installed
+	$(VENV)-torch/bin/python -m pytest -m "slow or not slow" tests/sign_keras/models/test_torchvision_parity.py \
+	  tests/sign_keras/test_torch_checkpoint.py
+
+# Apart, and with pip: it finds PyTorch's builds for CPUs where it is told of them (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL).
+$(VENV)-torch/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VENV)-torch && \
+	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[dev,torch]' && touch $@
+
 check: environment
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -70,4 +81,4 @@ format: environment
 	$(RUN) -m ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV)-beam build *.egg-info
+	rm -rf $(VENV) $(VENV)-beam $(VENV)-torch build *.egg-info

@@ -1,81 +1,59 @@
-"""``python -m sign_keras.pretrain``: a small frame backbone that knows hands, from rendered frames alone.
-
-ImageNet weights need a download; these do not. MobileNetV2 learns to tell, from one picture, where both hands'
-joints are, which shape they form and where palms and fingers point. The people and signs in the pictures are drawn
-at random from ranges that no data set uses, so a recogniser built on it has seen neither its test
-signers nor its glosses.
-"""
+"""``python -m sign_keras.pretrain``: weights to start from, made of rendered pictures alone."""
 
 import argparse
-import os
 from pathlib import Path
-from typing import Any
 
-import loky
-import numpy as np
-from tqdm import tqdm
-
+from sign_keras.config import load_config
 from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 
-CHUNK_FRAMES = 128
-# Joints in frame widths (absolute error), directions as unit vectors (squared), the others in nats.
-LOSS_WEIGHTS = {"joints": 30.0, "directions": 1.0, "in_view": 0.5, "left_shape": 0.5, "right_shape": 0.5}
-NUM_JOINTS = 42
-VIEWS = ("hands", "hands", "body")
-
-
-def render_chunk(seed: int, chunk: int, size: int) -> dict[str, np.ndarray]:
-    """Renders labelled frames.
-
-    Returns:
-        ``frames`` ``[N, size, size, 3]`` uint8 and the targets, hands in the order left, right: ``joints``
-        ``[N, 42, 2]`` float32 in frame widths and heights, ``directions`` ``[N, 12]`` float32 unit vectors,
-        ``in_view`` ``[N, 2]`` float32, ``shapes`` ``[N, 2]`` int64.
-    """
-    from tfrecords_tools.synthetic import training_frame
-
-    rng = np.random.default_rng([seed, chunk])
-    rows: dict[str, list[Any]] = {name: [] for name in ("frames", "joints", "directions", "in_view", "shapes")}
-    for index in range(CHUNK_FRAMES):
-        frame, labels = training_frame(rng, size, VIEWS[index % len(VIEWS)])
-        rows["frames"].append(frame)
-        rows["joints"].append(labels.hands.reshape(NUM_JOINTS, 2))
-        rows["directions"].append(np.concatenate([labels.palm_normals, labels.finger_directions]).ravel())
-        rows["in_view"].append(labels.hand_in_view.astype(np.float32))
-        rows["shapes"].append(labels.shapes)
-    return {name: np.stack(values) for name, values in rows.items()}
-
-
-def render_frames(num_frames: int, size: int, seed: int) -> dict[str, np.ndarray]:
-    """Renders ``num_frames`` labelled frames on all cores; see ``render_chunk``."""
-    chunks = -(-num_frames // CHUNK_FRAMES)
-    with loky.ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        futures = [pool.submit(render_chunk, seed, chunk, size) for chunk in range(chunks)]
-        parts = [future.result() for future in tqdm(futures, desc="rendering", unit="chunk", disable=None)]
-    return {name: np.concatenate([part[name] for part in parts])[:num_frames] for name in parts[0]}
+EXAMPLE = """examples:
+  python -m sign_keras.pretrain frames --output backbone.weights.h5
+  python -m sign_keras.pretrain clips --config configs/cnn_lstm.yaml --output recogniser.weights.h5
+then in a config:  model.backbone_weights: backbone.weights.h5   or   model.weights: recogniser.weights.h5
+"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m sign_keras.pretrain",
-        description="Pre-trains a MobileNetV2 frame backbone on rendered frames of people signing at random.",
-        epilog="example:\n  python -m sign_keras.pretrain --output my_backbone.weights.h5\n"
-        "then in a config:  model.backbone_weights: my_backbone.weights.h5",
+        description="Pre-trains on rendered people who sign at random: people and signs that no data set has.",
+        epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
-    parser.add_argument("--frames", type=int, default=48_000, metavar="N", help="rendered frames (default 48000)")
-    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="passes over them (default 8)")
-    parser.add_argument("--size", type=int, default=96, metavar="N", help="frame size in pixels (default 96)")
-    parser.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
-    parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of Adam (default 0.002)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of frames and weights (default 0)")
-    parser.add_argument(
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    frames = kinds.add_parser("frames", help="a small MobileNetV2 that knows hands, from still frames")
+    frames.add_argument("--frames", type=int, default=48_000, metavar="N", help="rendered frames (default 48000)")
+    frames.add_argument("--epochs", type=int, default=8, metavar="N", help="passes over them (default 8)")
+    frames.add_argument("--size", type=int, default=96, metavar="N", help="frame size in pixels (default 96)")
+    frames.add_argument("--width", type=float, default=0.35, metavar="X", help="width multiplier (default 0.35)")
+    frames.add_argument("--batch-size", type=int, default=64, metavar="N", help="frames a step (default 64)")
+    frames.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of AdamW (default 0.002)")
+    frames.add_argument(
         "--keep-frames", type=Path, metavar="FILE.npz", help="keep rendered frames for the next run, or take them"
     )
+    clips = kinds.add_parser("clips", help="a config's whole model but its head, from clips")
+    clips.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="whose model, sampling, augmentation"
+    )
+    clips.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="K=V", help="change a setting of the config"
+    )
+    clips.add_argument("--clips", type=int, default=10_240, metavar="N", help="rendered clips (default 10240)")
+    clips.add_argument("--epochs", type=int, default=2, metavar="N", help="passes over them (default 2)")
+    clips.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips a step (default 8)")
+    clips.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="of AdamW (default 0.001)")
+    clips.add_argument(
+        "--keep-clips",
+        type=Path,
+        default=Path("data/training_clips"),
+        metavar="DIR",
+        help="where rendered clips are kept, and taken from (default data/training_clips)",
+    )
+    for kind in (frames, clips):
+        kind.add_argument("--output", type=Path, required=True, metavar="FILE.weights.h5", help="file to write")
+        kind.add_argument("--seed", type=int, default=0, metavar="N", help="of pictures and weights (default 0)")
     return parser
 
 
@@ -84,113 +62,18 @@ def main() -> int:
     arguments = build_parser().parse_args()
     if not arguments.output.name.endswith(".weights.h5"):
         raise UserError(f"--output {arguments.output}: the name must end in .weights.h5")
+    config = load_config(arguments.config, arguments.overrides) if arguments.kind == "clips" else None
     quiet_tensorflow()
-    train_backbone(arguments)
+    if config is None:
+        from sign_keras.pretraining.frames import train_backbone
+
+        train_backbone(arguments)
+    else:
+        from sign_keras.pretraining.clips import train_clips
+
+        train_clips(config, arguments)
     print(f"wrote {arguments.output} ({arguments.output.stat().st_size / 1e6:.1f} MB)")
     return SUCCESS
-
-
-def train_backbone(arguments: argparse.Namespace) -> None:
-    """Renders, trains and saves; the arguments are the command's."""
-    import keras
-
-    from sign_keras.models.backbones import build_backbone
-    from tfrecords_tools.synthetic import SHAPE_NAMES
-
-    data = _frames_and_targets(arguments)
-    frames = data.pop("frames")
-    held_back = min(len(frames) // 10, 2048)
-    keras.utils.set_random_seed(arguments.seed)
-    backbone = build_backbone(
-        "mobilenet_v2_points", arguments.size, arguments.size, width_multiplier=arguments.width, weights="none"
-    )
-    for layer in backbone.get_layer("mobilenet_v2").layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.95  # the default of 0.999 lags behind a training as short as this
-    model = _with_targets(backbone, len(SHAPE_NAMES))
-    steps = arguments.epochs * -(-(len(frames) - held_back) // arguments.batch_size)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        1e-5, steps, warmup_target=arguments.learning_rate, warmup_steps=min(300, steps // 10)
-    )
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4),
-        loss={name: _loss(name) for name in data},
-        loss_weights=LOSS_WEIGHTS,
-        # XLA makes depthwise convolutions ten times slower on a CPU.
-        jit_compile=False,
-        metrics={"left_shape": ["accuracy"], "right_shape": ["accuracy"]},
-    )
-    model.fit(
-        frames[held_back:],
-        {name: values[held_back:] for name, values in data.items()},
-        validation_data=(frames[:held_back], {name: values[:held_back] for name, values in data.items()}),
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        verbose=2,
-    )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    backbone.save_weights(arguments.output)
-
-
-def _frames_and_targets(arguments: argparse.Namespace) -> dict[str, np.ndarray]:
-    if arguments.keep_frames and arguments.keep_frames.exists():
-        data = dict(np.load(arguments.keep_frames))
-    else:
-        data = render_frames(arguments.frames, arguments.size, arguments.seed)
-        if arguments.keep_frames:
-            np.savez(arguments.keep_frames, **data)
-    shapes = data.pop("shapes")
-    return {**data, "left_shape": shapes[:, 0], "right_shape": shapes[:, 1]}
-
-
-def _with_targets(backbone: Any, num_shapes: int) -> Any:
-    """The backbone with a linear reader for each target. The first 42 points are the hands' joints themselves."""
-    import keras
-
-    from sign_keras.models.backbones import NUM_POINTS
-
-    inputs = keras.Input(backbone.input_shape[1:], dtype="uint8")
-    pictures = keras.layers.RandomBrightness(0.15)(keras.ops.cast(inputs, "float32"))
-    pictures = keras.layers.RandomContrast(0.2, value_range=(0, 255))(pictures)
-    features = backbone(pictures)
-    joints = [features[:, start : start + NUM_JOINTS] for start in (0, NUM_POINTS)]
-    features = keras.layers.Dropout(0.1)(features)
-    outputs = {
-        # From [-1, 1] to frame widths and heights.
-        "joints": keras.layers.Identity(name="joints")(keras.ops.stack(joints, axis=-1) * 0.5 + 0.5),
-        "directions": keras.layers.Dense(12, name="directions")(features),
-        "in_view": keras.layers.Dense(2, name="in_view")(features),
-        "left_shape": _shape_reader(features, num_shapes, "left_shape"),
-        "right_shape": _shape_reader(features, num_shapes, "right_shape"),
-    }
-    return keras.Model(inputs, outputs)
-
-
-def _shape_reader(features: Any, num_shapes: int, name: str) -> Any:
-    import keras
-
-    hidden = keras.layers.Dense(128, activation="relu")(features)
-    return keras.layers.Dense(num_shapes, name=name)(hidden)
-
-
-def _loss(name: str) -> Any:
-    import keras
-
-    if name.endswith("shape"):
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if name == "in_view":
-        return keras.losses.BinaryCrossentropy(from_logits=True)
-    return _seen_joints_error if name == "joints" else keras.losses.MeanSquaredError()
-
-
-def _seen_joints_error(joints: Any, predicted: Any) -> Any:
-    """Mean absolute error of the joints within the picture: ``[B, 42, 2]`` to ``[B]``."""
-    import keras
-
-    seen = keras.ops.all((joints > 0) & (joints < 1), axis=-1, keepdims=True)
-    seen = keras.ops.cast(seen, predicted.dtype)
-    errors = keras.ops.sum(keras.ops.abs(joints - predicted) * seen, axis=(1, 2))
-    return errors / keras.ops.maximum(2 * keras.ops.sum(seen, axis=(1, 2)), 1.0)
 
 
 if __name__ == "__main__":

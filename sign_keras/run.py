@@ -98,8 +98,8 @@ class Run:
         if not self.best_weights.is_file():
             raise UserError(f"{self.best_weights}: no such file; has an epoch of this run ended yet?")
         # The run's own weights follow: those that the training began with need not be there any more.
-        config = self.config.model.model_copy(update={"backbone_weights": "none"})
-        model = build_model(config, self.config.sampling, len(self.label_map))
+        config = self.config.model.without_weights()
+        model = build_model(config, self.config.sampling, len(self.label_map), self.info.pixel_statistics)
         try:
             model.load_weights(self.best_weights)
         except (ValueError, OSError, KeyError) as error:

@@ -70,7 +70,7 @@ def main() -> int:
     train(
         run,
         records,
-        lambda: build_model(config.model, config.sampling, len(records.label_map)),
+        lambda: build_model(config.model, config.sampling, len(records.label_map), records.info.pixel_statistics),
         resume=arguments.resume,
     )
 
@@ -116,7 +116,7 @@ def prepare_records(config: Config) -> None:
 
 
 def synthesize_videos(prepare: PrepareConfig) -> None:
-    """Renders the clips that ``prepare.synthesize`` describes into ``prepare.input``, unless they are there."""
+    """Renders what ``prepare.synthesize`` describes into ``prepare.input``, unless they are there."""
     from tfrecords_tools.synthesize import synthesize
     from tfrecords_tools.synthetic import LEXICON
 
@@ -129,6 +129,7 @@ def synthesize_videos(prepare: PrepareConfig) -> None:
         clips_per_gloss=wanted.clips_per_gloss,
         seed=wanted.seed,
         glosses=list(LEXICON)[: wanted.num_glosses],
+        letters=wanted.letters,
         size=wanted.size,
         first_signer=wanted.first_signer,
     )
@@ -192,6 +193,7 @@ def evaluate_run(run: Run, records: Records) -> dict[str, Any]:
         run.config.evaluate.split,
         run.directory,
         bootstrap_samples=run.config.evaluate.bootstrap_samples,
+        views=run.config.evaluate.views,
         run=run,
     )
 

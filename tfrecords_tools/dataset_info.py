@@ -73,6 +73,18 @@ class KeypointStatistics(Settings):
     standard_deviation: tuple[float, float, float] | None
 
 
+class PixelStatistics(Settings):
+    """Of R, G, B in [0, 255].
+
+    Attributes:
+        mean: of each colour.
+        standard_deviation: likewise.
+    """
+
+    mean: tuple[float, float, float]
+    standard_deviation: tuple[float, float, float]
+
+
 class DatasetInfo(Settings):
     """The content of ``dataset_info.json``.
 
@@ -107,6 +119,13 @@ class DatasetInfo(Settings):
     keypoint_layout: LayoutInfo | None
     keypoint_statistics: dict[str, KeypointStatistics] = pydantic.Field(default_factory=dict)
     tool_versions: dict[str, str]
+
+    @property
+    def pixel_statistics(self) -> PixelStatistics | None:
+        """Of the training split's stored frames; None without frames."""
+        if self.mean is None or self.standard_deviation is None:
+            return None
+        return PixelStatistics(mean=self.mean, standard_deviation=self.standard_deviation)
 
     @property
     def layout(self) -> KeypointLayout | None:

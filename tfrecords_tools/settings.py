@@ -98,14 +98,21 @@ def validate(model: type[SettingsType], values: dict[str, Any], where: str) -> S
 
 def _describe(model: type[pydantic.BaseModel], fault: Any) -> str:
     location = [str(part) for part in fault["loc"]]
-    path = ".".join(location) or "(top level)"
+    path = ".".join(_without_tags(model, location)) or "(top level)"
     if fault["type"] == "extra_forbidden":
         here = {name: name for name in _keys_at(model, location[:-1])}
         close = difflib.get_close_matches(location[-1], here, n=1)
         if not close:  # perhaps a key of another section
             here = _all_keys(model)
             close = difflib.get_close_matches(location[-1], here, n=1)
+        if close and here[close[0]] == path:
+            return f"{path}: does not go with {_tag(model, location)}; leave it out"
         return f"{path}: unknown key" + (f"; did you mean {here[close[0]]}?" if close else "")
+    if fault["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        key, expected = fault["ctx"]["discriminator"].strip("'"), fault["ctx"].get("expected_tags")
+        return f"{path}.{key}: " + (
+            f"expected {expected} (found {fault['ctx']['tag']!r})" if expected else "missing"
+        )
     if fault["type"] == "missing":
         return f"{path}: missing"
     if fault["type"] in ("model_type", "model_attributes_type"):
@@ -116,22 +123,44 @@ def _describe(model: type[pydantic.BaseModel], fault: Any) -> str:
     return f"{path}: {message[0].lower() + message[1:]}{shown}"
 
 
+def _tag(model: type[pydantic.BaseModel], location: Sequence[str]) -> str:
+    """The tag that chose the innermost of several models on a fault's path."""
+    path = _without_tags(model, location)
+    return next((part for part in reversed(location[:-1]) if part not in path), "section")
+
+
+def _without_tags(model: type[pydantic.BaseModel], location: Sequence[str]) -> list[str]:
+    """A fault's path as it stands in the file: the tag that chose one of several models is not in it."""
+    candidates: list[Any] = [model]
+    path = []
+    for part in location:
+        following = _following(candidates, part)
+        if not (following and set(following) <= set(candidates)):
+            path.append(part)
+        candidates = following or candidates
+    return path
+
+
 def _keys_at(model: type[pydantic.BaseModel], location: Sequence[str]) -> list[str]:
     """Field names of the section at ``location``, seen through optionals and tagged unions."""
     candidates: list[Any] = [model]
     for part in location:
-        following: list[Any] = []
-        for candidate in candidates:
-            if part in candidate.model_fields:
-                following += _models_in(candidate.model_fields[part].annotation)
-            elif any(
-                field.annotation is not None and part in getattr(field.annotation, "__args__", ())
-                for field in candidate.model_fields.values()
-            ):
-                following.append(candidate)
-        # A tagged union adds its tag to the path without going one section deeper.
-        candidates = following or candidates
+        candidates = _following(candidates, part) or candidates
     return [name for candidate in candidates for name in candidate.model_fields]
+
+
+def _following(candidates: Sequence[Any], part: str) -> list[Any]:
+    """The sections one step down the path; a tagged union's tag chooses among those here, without going deeper."""
+    following: list[Any] = []
+    for candidate in candidates:
+        if part in candidate.model_fields:
+            following += _models_in(candidate.model_fields[part].annotation)
+        elif any(
+            field.annotation is not None and part in getattr(field.annotation, "__args__", ())
+            for field in candidate.model_fields.values()
+        ):
+            following.append(candidate)
+    return following
 
 
 def _all_keys(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, str]:

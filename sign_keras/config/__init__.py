@@ -4,23 +4,43 @@ Shared defaults live here; choices that make an experiment what it is have none,
 Unknown keys are errors, and all faults of a file are reported at once.
 """
 
-from sign_keras.config.data import AugmentConfig, DataConfig
+from sign_keras.config.data import AugmentConfig, DataConfig, MixConfig
 from sign_keras.config.experiment import Config, load_config
-from sign_keras.config.models import CNNLSTMConfig
+from sign_keras.config.models import (
+    BackboneSettings,
+    C3DConfig,
+    CNNLSTMConfig,
+    FrameClassifierConfig,
+    MC3Config,
+    ModelConfig,
+    R2Plus1DConfig,
+    R3DConfig,
+    VideoResNetConfig,
+)
 from sign_keras.config.records import PrepareConfig, RecordsConfig, SynthesizeConfig
-from sign_keras.config.results import EvaluateConfig, ExportConfig
+from sign_keras.config.results import EvaluateConfig, ExportConfig, ViewsConfig
 from sign_keras.config.training import TrainConfig
 
 __all__ = [
     "AugmentConfig",
+    "BackboneSettings",
+    "C3DConfig",
     "CNNLSTMConfig",
     "Config",
     "DataConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "FrameClassifierConfig",
+    "MC3Config",
+    "MixConfig",
+    "ModelConfig",
     "PrepareConfig",
+    "R2Plus1DConfig",
+    "R3DConfig",
     "RecordsConfig",
     "SynthesizeConfig",
     "TrainConfig",
+    "VideoResNetConfig",
+    "ViewsConfig",
     "load_config",
 ]

@@ -7,7 +7,7 @@ import pydantic
 import yaml
 
 from sign_keras.config.data import DataConfig
-from sign_keras.config.models import CNNLSTMConfig
+from sign_keras.config.models import ModelConfig
 from sign_keras.config.records import RecordsConfig
 from sign_keras.config.results import EvaluateConfig, ExportConfig
 from sign_keras.config.training import TrainConfig
@@ -29,7 +29,7 @@ class Config(Settings):
     records: RecordsConfig
     sampling: SamplingSpec
     data: DataConfig = DataConfig()
-    model: CNNLSTMConfig
+    model: ModelConfig
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
     export: ExportConfig = ExportConfig()

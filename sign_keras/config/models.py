@@ -1,20 +1,86 @@
-"""One section for each architecture."""
+"""One section for each architecture; ``architecture`` says which."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from tfrecords_tools.settings import Settings
 
+BackboneName = Literal[
+    "mobilenet_v2",
+    "mobilenet_v2_points",
+    "mobilenet_v2_torchvision",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "efficientnet_b0",
+    "efficientnet_v2_b0",
+    "efficientnet_v2_b1",
+    "efficientnet_v2_s",
+    "resnet50",
+    "resnet50_v2",
+    "densenet121",
+    "convnext_tiny",
+    "vit",
+]
+WITH_WIDTH = (
+    "mobilenet_v2",
+    "mobilenet_v2_points",
+    "mobilenet_v2_torchvision",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+)
 
-class CNNLSTMConfig(Settings):
-    """MobileNetV2 on every frame, LSTM over time.
+
+class ModelSettings(Settings):
+    """What every architecture's section can do."""
+
+    def without_weights(self) -> "ModelConfig":
+        """The same architecture, begun from nothing: for a model whose own weights follow."""
+        names = {"weights", "backbone_weights"} & set(type(self).model_fields)
+        changed: Any = self.model_copy(update=dict.fromkeys(names, "none"))
+        return changed
+
+
+class BackboneSettings(ModelSettings):
+    """A backbone that turns one frame into features.
 
     Attributes:
-        backbone: ``mobilenet_v2``, or ``mobilenet_v2_points``, which also says where things are.
-        backbone_width: MobileNetV2's width multiplier.
+        backbone: a network of ``keras.applications``; ``mobilenet_v2_points``, which also says where things are;
+            ``mobilenet_v2_torchvision``, which computes as torchvision's and takes its weights; or ``vit``.
+        backbone_width: width multiplier, of MobileNets alone.
         backbone_weights: ``imagenet`` (downloaded by Keras), ``none``, or a ``.weights.h5`` file.
+        backbone_preset: of ``vit``: a KerasHub preset (``vit_base_patch16_224_imagenet``) or a local folder that
+            holds one; its weights are taken unless ``backbone_weights`` is ``none``.
         backbone_trainable: False freezes it, batch normalisation in evaluation mode included.
+        backbone_batch_norm_momentum: share of the old statistics that a step keeps where the backbone learns.
+            null: the network's own; MobileNets' 0.999 takes thousands of steps to know the new pictures.
+    """
+
+    backbone: BackboneName = "mobilenet_v2"
+    backbone_width: float = pydantic.Field(1.0, gt=0, le=1.4)
+    backbone_weights: str = "imagenet"
+    backbone_preset: str | None = None
+    backbone_trainable: bool
+    backbone_batch_norm_momentum: float | None = pydantic.Field(None, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _options_fit_the_backbone(self) -> "BackboneSettings":
+        if self.backbone_width != 1 and self.backbone not in WITH_WIDTH:
+            raise ValueError(f"backbone_width: {self.backbone} has no width multiplier; leave it at 1")
+        if (self.backbone == "vit") != (self.backbone_preset is not None):
+            raise ValueError("backbone_preset: goes with backbone=vit, and only with it")
+        if self.backbone == "mobilenet_v2_torchvision" and self.backbone_weights == "imagenet":
+            raise ValueError(
+                "backbone_weights: mobilenet_v2_torchvision takes a file that python -m sign_keras.import_weights "
+                "made, or none"
+            )
+        return self
+
+
+class CNNLSTMConfig(BackboneSettings):
+    """A backbone on every frame, LSTM over time.
+
+    Attributes:
         motion_lags: also feed the LSTM how features changed since this many frames before; with
             ``mobilenet_v2_points`` the change of the points' places alone.
         lstm_units: width of the LSTM.
@@ -23,11 +89,119 @@ class CNNLSTMConfig(Settings):
     """
 
     architecture: Literal["cnn_lstm"]
-    backbone: Literal["mobilenet_v2", "mobilenet_v2_points"] = "mobilenet_v2"
-    backbone_width: float = pydantic.Field(1.0, gt=0, le=1.4)
-    backbone_weights: str = "imagenet"
-    backbone_trainable: bool
     motion_lags: tuple[pydantic.PositiveInt, ...] = ()
     lstm_units: int = pydantic.Field(ge=1)
     pooling: Literal["last", "mean"] = "last"
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+
+
+class FrameClassifierConfig(BackboneSettings):
+    """A backbone and a linear head on every frame; logits averaged over the clip's real frames.
+
+    Attributes:
+        dropout: before the head.
+    """
+
+    architecture: Literal["frame_classifier"]
+    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+
+
+class VideoNetSettings(ModelSettings):
+    """What the networks of 3D convolutions have in common.
+
+    Attributes:
+        width: channels of the first stage; 64 is the published one.
+        pooling: of the last features over time: their ``mean``, or ``attention``, learned weights that say which
+            moments matter.
+        dropout: before the head.
+        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, or from
+            ``python -m sign_keras.import_weights``): all of it where the head fits, else all but the head.
+        normalization: of pixels: by mean and standard deviation of the ``dataset`` (``dataset_info.json``), or of
+            ``kinetics``, which torchvision's weights were trained with.
+        remat: keep only the inputs of each block for the backward pass and compute the rest again: long clips then
+            fit in memory, for about a third more time. Gradients stay the same.
+    """
+
+    width: int = pydantic.Field(64, ge=4, le=512)
+    pooling: Literal["mean", "attention"] = "mean"
+    dropout: float = pydantic.Field(0.5, ge=0, lt=1)
+    weights: str = "none"
+    normalization: Literal["dataset", "kinetics"] = "dataset"
+    remat: bool = False
+
+
+class VideoResNetSettings(VideoNetSettings):
+    """The residual networks.
+
+    Attributes:
+        depth: 18 has two blocks a stage, 10 has one.
+        batch_norm_momentum: share of the old statistics that a step keeps; PyTorch's 0.1 is 0.9 here.
+        batch_norm_epsilon: as torchvision's.
+    """
+
+    depth: Literal[10, 18] = 18
+    batch_norm_momentum: float = pydantic.Field(0.9, ge=0, lt=1)
+    batch_norm_epsilon: float = pydantic.Field(1e-5, gt=0)
+
+
+class R3DConfig(VideoResNetSettings):
+    """ResNet with 3 x 3 x 3 convolutions.
+
+    Attributes:
+        preserve_time: halve height and width alone, so that every frame keeps its features up to the pool.
+    """
+
+    architecture: Literal["r3d"]
+    preserve_time: bool = False
+
+
+class R2Plus1DConfig(VideoResNetSettings):
+    """ResNet with a spatial convolution and one over time in place of each 3D convolution.
+
+    Attributes:
+        preserve_time: see ``R3DConfig``.
+    """
+
+    architecture: Literal["r2plus1d"]
+    preserve_time: bool = False
+
+
+class MC3Config(VideoResNetSettings):
+    """ResNet with 3D convolutions in the first stage and 2D ones after; it always preserves time."""
+
+    architecture: Literal["mc3"]
+
+
+class C3DConfig(VideoNetSettings):
+    """Eight 3 x 3 x 3 convolutions, five poolings and two wide layers.
+
+    Attributes:
+        preserve_time: pool height and width alone, and put the mean over time and space in place of the wide
+            layers.
+        hidden_units: of the two wide layers.
+        batch_norm: after every convolution; the paper has none, but training from scratch is easier with it.
+        batch_norm_momentum: see ``VideoResNetSettings``.
+        batch_norm_epsilon: likewise.
+    """
+
+    architecture: Literal["c3d"]
+    preserve_time: bool = False
+    hidden_units: int = pydantic.Field(4096, ge=1)
+    batch_norm: bool = False
+    batch_norm_momentum: float = pydantic.Field(0.9, ge=0, lt=1)
+    batch_norm_epsilon: float = pydantic.Field(1e-5, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _attention_needs_time(self) -> "C3DConfig":
+        if self.pooling == "attention" and not self.preserve_time:
+            raise ValueError(
+                "pooling: attention needs preserve_time=true; C3D's wide layers see all moments at once"
+            )
+        return self
+
+
+VideoResNetConfig = R3DConfig | R2Plus1DConfig | MC3Config
+ModelConfig = Annotated[
+    CNNLSTMConfig | R3DConfig | R2Plus1DConfig | MC3Config | C3DConfig | FrameClassifierConfig,
+    pydantic.Field(discriminator="architecture"),
+]

@@ -9,11 +9,15 @@ from tfrecords_tools.settings import Settings
 
 
 class SynthesizeConfig(Settings):
-    """Clips to render before conversion; the arguments of ``tfrecords_tools.synthesize``."""
+    """What to render before conversion; the arguments of ``tfrecords_tools.synthesize``.
+
+    Close-ups of letters alone, for static signs, are had by ``clips_per_gloss: 0``.
+    """
 
     signers: int = pydantic.Field(ge=1)
-    clips_per_gloss: int = pydantic.Field(ge=1)
-    num_glosses: int = pydantic.Field(ge=1)
+    clips_per_gloss: int = pydantic.Field(ge=0)
+    num_glosses: int = pydantic.Field(0, ge=0)
+    letters: int = pydantic.Field(0, ge=0)
     size: int = pydantic.Field(256, ge=96)
     seed: int = 0
     first_signer: int = pydantic.Field(0, ge=0)

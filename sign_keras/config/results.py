@@ -7,15 +7,31 @@ import pydantic
 from tfrecords_tools.settings import Settings
 
 
+class ViewsConfig(Settings):
+    """Views of a clip whose probabilities a test averages; by default the one that ``predict`` sees.
+
+    Attributes:
+        crops: 1 is the whole window; 3 adds its left and right part, 5 its corners.
+        offsets: moments, evenly over each frame's part of the clip.
+        mirror: each view also mirrored; only where that leaves a sign what it is.
+    """
+
+    crops: Literal[1, 3, 5] = 1
+    offsets: int = pydantic.Field(1, ge=1, le=16)
+    mirror: bool = False
+
+
 class EvaluateConfig(Settings):
     """The test at the end.
 
     Attributes:
         split: which clips; the report's numbers are theirs.
+        views: what the answer for a clip is averaged over.
         bootstrap_samples: resamplings of signers behind the 95 % interval.
     """
 
     split: Literal["train", "validation", "test"] = "test"
+    views: ViewsConfig = ViewsConfig()
     bootstrap_samples: int = pydantic.Field(2000, ge=100)
 
 

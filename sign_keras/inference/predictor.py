@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sign_keras.data.dataset import prepare_clip
+from sign_keras.data.clip import prepare_clip
 from sign_keras.data.parsing import parse_record
 from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.clips import Clip, ClipSpec

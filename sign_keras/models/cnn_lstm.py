@@ -1,25 +1,30 @@
-"""CNN-LSTM: MobileNetV2 on every frame, LSTM over time, linear head.
+"""CNN-LSTM: a CNN on every frame, LSTM over time, linear head.
 
 Source: the LRCN of Donahue et al. 2015, arXiv:1411.4389 (a CNN on each frame, an LSTM over its features), with
-MobileNetV2 for the CNN; the decision by the last state or, as there, by the mean of all.
+any backbone for the CNN; the decision by the last state or, as there, by the mean of all.
 """
 
 import keras
 
 from sign_keras.config import CNNLSTMConfig
 from sign_keras.models.backbones import NUM_POINTS, build_backbone
+from sign_keras.models.clip_inputs import clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise, Motion
 from tfrecords_tools.clips import SamplingSpec
+from tfrecords_tools.dataset_info import PixelStatistics
 
 
-def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int) -> keras.Model:
+def build_cnn_lstm(
+    config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None = None
+) -> keras.Model:
     """Builds the model.
 
     Args:
         config: see ``CNNLSTMConfig``.
         sampling: of the clips it takes.
         num_glosses: ``V``.
+        statistics: unused; backbones scale pixels as their weights want.
 
     Returns:
         A model from ``{"frames": [B, T, H, W, 3] uint8}``, and ``"frame_mask": [B, T] bool`` (true = real frame)
@@ -28,6 +33,7 @@ def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: i
     Raises:
         UserError: the backbone's weights cannot be had.
     """
+    del statistics
     # Layers
     backbone = build_backbone(
         config.backbone,
@@ -35,16 +41,15 @@ def build_cnn_lstm(config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: i
         sampling.width,
         width_multiplier=config.backbone_width,
         weights=config.backbone_weights,
+        preset=config.backbone_preset,
+        batch_norm_momentum=config.backbone_batch_norm_momentum,
     )
     backbone.trainable = config.backbone_trainable
 
     # Functional model
-    frames = keras.Input((sampling.num_frames, sampling.height, sampling.width, 3), dtype="uint8", name="frames")
-    inputs = {"frames": frames}
-    mask = None
-    if sampling.frame_rate is not None:
-        mask = inputs["frame_mask"] = keras.Input((sampling.num_frames,), dtype="bool", name="frame_mask")
-    features = FrameWise(backbone, name="frame_features")(frames)  # [B, T, D]
+    inputs = clip_inputs(sampling)
+    mask = inputs.get("frame_mask")
+    features = FrameWise(backbone, name="frame_features")(inputs["frames"])  # [B, T, D]
     if config.motion_lags:
         places = features[..., : 2 * NUM_POINTS] if config.backbone == "mobilenet_v2_points" else features
         features = keras.ops.concatenate([features, Motion(config.motion_lags, name="motion")(places)], axis=-1)

@@ -4,9 +4,30 @@ from typing import Any
 
 import keras
 
+from sign_keras.models.layers import AttentionPooling
+
+# The layers below, by the names that they carry in every model: what a file of another task's weights lacks.
+HEAD_LAYERS = ("attention_pooling", "logits")
+
 
 def classification_head(features: Any, num_glosses: int, dropout: float) -> Any:
     """Dropout and a linear layer: ``[B, D]`` to unnormalised float32 logits ``[B, V]``."""
     features = keras.layers.Dropout(dropout, name="head_dropout")(features)
     # Logits in float32 whatever the precision policy: softmax in half precision loses the small classes.
     return keras.layers.Dense(num_glosses, dtype="float32", name="logits")(features)
+
+
+def pool_clip(features: Any, pooling: str, frame_mask: Any | None, time_stride: int) -> Any:
+    """Feature maps ``[B, T', H', W', C]`` to one vector a clip, ``[B, C]``.
+
+    Args:
+        features: whose T' moments are ``time_stride`` frames apart.
+        pooling: over time, after the mean over space: ``mean`` or ``attention``.
+        frame_mask: ``[B, T]`` bool; a moment is left out where its frame is none.
+        time_stride: from T to T'.
+    """
+    moments = keras.ops.mean(features, axis=(2, 3))  # [B, T', C]
+    mask = None if frame_mask is None else frame_mask[:, ::time_stride]
+    if pooling == "attention":
+        return AttentionPooling(name="attention_pooling")(moments, mask=mask)
+    return keras.layers.GlobalAveragePooling1D(name="mean_moment")(moments, mask=mask)

@@ -107,3 +107,50 @@ class Motion(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "lags": self.lags, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="sign_keras")
+class AttentionPooling(keras.layers.Layer):
+    """A weighted mean over time, its weights learned: ``[B, T, D]`` to ``[B, D]``.
+
+    Each moment's score comes from a small network (``w . tanh(V h)``); a softmax over the moments that the mask
+    keeps turns scores into weights, in float32 whatever the precision policy.
+
+    Source: Ilse et al. 2018, arXiv:1802.04712, equation 8.
+    """
+
+    def __init__(self, units: int = 128, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.supports_masking = True
+        self.hidden = keras.layers.Dense(units, activation="tanh", name="hidden")
+        # Scores begin equal: pooling begins as the mean.
+        self.score = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="score")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Builds the scoring network."""
+        self.hidden.build(input_shape)
+        self.score.build((*input_shape[:-1], self.units))
+        self.built = True
+
+    def call(self, inputs: Any, mask: Any | None = None) -> Any:
+        """``[B, D]``; ``mask`` is ``[B, T]`` bool."""
+        if inputs.shape[1] == 1:  # nothing to choose from
+            return inputs[:, 0]
+        scores = keras.ops.cast(self.score(self.hidden(inputs)), "float32")  # [B, T, 1]
+        if mask is not None:
+            scores = keras.ops.where(mask[..., None], scores, -1e9)
+        weights = keras.ops.cast(keras.ops.softmax(scores, axis=1), inputs.dtype)
+        return keras.ops.sum(weights * inputs, axis=1)
+
+    def compute_mask(self, inputs: Any, mask: Any | None = None) -> None:
+        """None: time is gone."""
+        return None
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """``[B, D]``."""
+        return (input_shape[0], input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "units": self.units}

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from sign_keras.data.dataset import Records, prepare_clip
+from sign_keras.data.clip import prepare_clip
+from sign_keras.data.dataset import Records
 from sign_keras.data.parsing import parse_record
 from tfrecords_tools.shards import find_shards, read_shard
 

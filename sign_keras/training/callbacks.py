@@ -46,7 +46,16 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class EpochTimes(keras.callbacks.Callback):
-    """Adds ``learning_rate`` and ``seconds`` to what an epoch logs."""
+    """Adds ``learning_rate``, ``learning_rate_STAGE`` and ``seconds`` to what an epoch logs.
+
+    Args:
+        learning_rates: of stages with their own, as configured.
+        learning_rate: of the others, as configured.
+    """
+
+    def __init__(self, learning_rates: Mapping[str, float], learning_rate: float) -> None:
+        super().__init__()
+        self._scales = {name: rate / learning_rate for name, rate in learning_rates.items()}
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Starts the clock."""
@@ -57,7 +66,9 @@ class EpochTimes(keras.callbacks.Callback):
         """Writes into the logs that later callbacks see."""
         del epoch
         if logs is not None:
-            logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            logs["learning_rate"] = rate
+            logs |= {f"learning_rate_{name}": scale * rate for name, scale in self._scales.items()}
             logs["seconds"] = time.perf_counter() - self._start
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 
+from sign_keras.training.learner import Learner
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.journal import write_atomically
 
@@ -48,8 +49,11 @@ class Checkpoints:
         self._best_weights = best_weights
         directory.mkdir(parents=True, exist_ok=True)
 
-    def save(self, model: keras.Model, state: TrainingState, *, is_best: bool) -> None:
-        """Saves the epoch that has just ended; the one before stays until the new one is whole."""
+    def save(self, model: Learner, state: TrainingState, *, is_best: bool) -> None:
+        """Saves the epoch that has just ended; the one before stays until the new one is whole.
+
+        The best epoch's file holds the weights that were validated: the averages, where there are any.
+        """
         last = self._directory / LAST_WEIGHTS
         partial = self._directory / f"partial.{LAST_WEIGHTS}"
         model.save_weights(partial)
@@ -62,12 +66,13 @@ class Checkpoints:
         partial.replace(last)
         if is_best:
             best = self._directory / f"partial.{self._best_weights.name}"
-            best.write_bytes(last.read_bytes())
+            with model.weights_to_keep():
+                model.save_weights(best)
             best.replace(self._best_weights)
         write_atomically(self._directory / STATE, json.dumps(asdict(state)))
 
-    def restore(self, model: keras.Model) -> TrainingState:
-        """Loads the newest whole epoch into a compiled model; a fresh state when no epoch has ended.
+    def restore(self, model: Learner) -> TrainingState:
+        """Loads the newest whole epoch into a learner, its optimiser built; a fresh state when no epoch has ended.
 
         Raises:
             UserError: the weights that the state names are damaged or gone.
@@ -82,7 +87,6 @@ class Checkpoints:
             path = self._directory / name
             # A kill between renaming the weights and writing the state leaves the state's weights as "previous".
             if path.exists() and _digest(path) == state.weights_digest:
-                model.optimizer.build(model.trainable_variables)
                 model.load_weights(path)
                 for variable, value in zip(_random_variables(model), state.random_state, strict=True):
                     variable.assign(value)

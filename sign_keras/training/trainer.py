@@ -1,16 +1,16 @@
-"""Compiling and fitting a model for a run, from the start or from where it stopped."""
+"""Fitting a model for a run, from the start or from where it stopped."""
 
-import math
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from sign_keras.config import TrainConfig
 from sign_keras.data.dataset import Records
 from sign_keras.run import HISTORY_NAME, Run
 from sign_keras.training.callbacks import EpochTimes, HistoryCSV, Progress, StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import CheckpointEpochs, Checkpoints, TrainingState
+from sign_keras.training.recipe import prepare
+from sign_keras.training.tensorboard import RunBoard
 from tfrecords_tools.command_line import UserError
 
 INSTEAD_OF_SEED_0 = 2**30
@@ -26,7 +26,8 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         resume: go on from the newest checkpoint.
 
     Raises:
-        UserError: the validation split is empty, the loss became non-finite, a checkpoint is damaged.
+        UserError: the validation split is empty, the configuration names what the model or the records do not have,
+            the loss became non-finite, a checkpoint is damaged.
     """
     config = run.config
     if not records.num_clips("validation"):
@@ -34,95 +35,97 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
     # tf.data's shuffle, whose seed is a tensor here, cannot stand beside a global seed of 0.
     keras.utils.set_random_seed(config.seed or INSTEAD_OF_SEED_0)
     keras.mixed_precision.set_dtype_policy(config.train.precision)
-    steps = math.ceil(records.num_clips("train") / config.train.batch_size)
     strategy = tf.distribute.MirroredStrategy()
+    devices = strategy.num_replicas_in_sync
+    # The parts of an update come as one batch, which the learner takes apart again.
+    batch_size = config.train.batch_size * config.train.accumulate_steps
+    updates = updates_per_epoch(records.num_clips("train"), batch_size, devices)
     with strategy.scope():
-        model = build()
-        compile_model(model, config.train, steps * config.train.epochs, len(records.label_map))
+        recipe = prepare(
+            build(),
+            config.train,
+            updates_per_epoch=updates,
+            glosses=records.label_map.glosses,
+            clips_per_gloss=records.info.splits["train"].glosses,
+        )
+        learner = recipe.learner
         checkpoints = Checkpoints(run.best_weights.parent, run.best_weights)
-        state = checkpoints.restore(model) if resume else TrainingState()
+        state = checkpoints.restore(learner) if resume else TrainingState()
     epochs = CheckpointEpochs(
         checkpoints, state, monitor=config.train.monitor, patience=config.train.early_stopping_patience
     )
     print(
-        f"{model.name}: {model.count_params():,} parameters, {strategy.num_replicas_in_sync} device(s), "
-        f"batch {config.train.batch_size} over all of them, {config.train.precision}"
+        f"{learner.name}: {learner.count_params():,} parameters, {devices} device(s), "
+        f"batch {batch_size} over all of them, {config.train.precision}"
     )
     if state.epoch >= config.train.epochs or epochs.is_exhausted:
         print(f"training had ended at epoch {state.epoch} already")
         return state
     if state.epoch:
         print(f"going on after epoch {state.epoch}")
-    training = records.training_batches(
-        config.data, config.train.batch_size, seed=config.seed, first_epoch=state.epoch
-    )
+    training = records.training_batches(config.data, batch_size, seed=config.seed, first_epoch=state.epoch)
     validation = _without_metadata(records.evaluation_batches("validation", config.train.batch_size))
-    model.fit(
-        training,
+    learner.fit(
+        cut_evenly(training, devices),
         validation_data=validation,
-        steps_per_epoch=steps,
+        steps_per_epoch=updates,
         initial_epoch=state.epoch,
         epochs=config.train.epochs,
         shuffle=False,  # the batches are shuffled already
         verbose=0,
         callbacks=[
-            StopOnNonFiniteLoss(steps),
-            EpochTimes(),
-            keras.callbacks.TensorBoard(str(run.directory / "tensorboard"), write_graph=False),
+            StopOnNonFiniteLoss(updates),
+            EpochTimes(config.train.learning_rates, config.train.learning_rate),
+            *recipe.callbacks_before_saving(),
+            RunBoard(
+                run.directory / "tensorboard",
+                config_yaml=config.to_yaml(),
+                glosses=records.label_map.glosses,
+                confusion=recipe.confusion,
+            ),
             epochs,
+            *recipe.callbacks_after_saving(state),
             HistoryCSV(run.directory / HISTORY_NAME, state),
-            Progress(epochs=config.train.epochs, steps_per_epoch=steps, state=state),
+            Progress(epochs=config.train.epochs, steps_per_epoch=updates, state=state),
         ],
     )
     print(f"best epoch: {state.best_epoch} of {state.epoch} ({config.train.monitor} {state.best_value:.4f})")
     return state
 
 
-def compile_model(model: keras.Model, config: TrainConfig, total_steps: int, num_glosses: int) -> None:
-    """Attaches the optimiser, the loss and the metrics.
+def updates_per_epoch(num_clips: int, batch_size: int, devices: int) -> int:
+    """Batches of an epoch, as ``cut_evenly`` leaves them.
 
-    Args:
-        model: gives logits ``[B, V]``.
-        config: see ``TrainConfig``.
-        total_steps: over all epochs; the learning rate reaches zero then.
-        num_glosses: ``V``.
+    Raises:
+        UserError: batches do not divide evenly over the devices, or there are fewer clips than devices.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, total_steps)
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule, global_clipnorm=config.gradient_clip_norm),
-        loss=SmoothedCrossentropy(config.label_smoothing),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy(name="top1"),
-            keras.metrics.SparseTopKCategoricalAccuracy(min(5, num_glosses), name="top5"),
-        ],
-        # XLA makes depthwise convolutions ten times slower on a CPU; on a GPU "auto" decides well.
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
-    )
+    if batch_size % devices:
+        raise UserError(
+            f"train.batch_size times train.accumulate_steps is {batch_size}: must be a multiple of the {devices} "
+            "devices; or show fewer of them by CUDA_VISIBLE_DEVICES"
+        )
+    if num_clips < devices:
+        raise UserError(
+            f"the training split holds {num_clips} clip(s) for {devices} devices; give more clips, or show fewer "
+            "devices by CUDA_VISIBLE_DEVICES"
+        )
+    whole, rest = divmod(num_clips, batch_size)
+    return whole + (rest >= devices)
 
 
-@keras.saving.register_keras_serializable(package="sign_keras")
-class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits ``[B, V]`` with integer labels ``[B]``, with label smoothing.
+def cut_evenly(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
+    """Cuts each batch to a multiple of the number of devices; one with nothing left is left out.
 
-    Source of the smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7. Keras has it for one-hot labels
-    only.
+    TensorFlow gives a last batch of 5 to 4 devices as 2, 2, 1 and 0, and batch normalisation makes NaN of no clips.
     """
+    if devices == 1:
+        return batches
 
-    def __init__(self, label_smoothing: float = 0.0, name: str = "crossentropy") -> None:
-        super().__init__(name=name)
-        self.label_smoothing = label_smoothing
+    def cut(inputs: dict[str, tf.Tensor], labels: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        count = tf.shape(labels)[0] // devices * devices
+        return {name: tensor[:count] for name, tensor in inputs.items()}, labels[:count]
 
-    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """``[B]`` losses in nats."""
-        log_probabilities = keras.ops.log_softmax(keras.ops.cast(y_pred, "float32"))
-        labels = keras.ops.cast(keras.ops.reshape(y_true, (-1, 1)), "int32")
-        likely = keras.ops.take_along_axis(log_probabilities, labels, axis=-1)[:, 0]
-        uniform = keras.ops.mean(log_probabilities, axis=-1)
-        return -((1 - self.label_smoothing) * likely + self.label_smoothing * uniform)
-
-    def get_config(self) -> dict[str, object]:
-        """Constructor arguments."""
-        return {"label_smoothing": self.label_smoothing, "name": self.name}
+    return batches.map(cut).filter(lambda inputs, labels: tf.shape(labels)[0] > 0)
 
 
 def _without_metadata(batches: tf.data.Dataset) -> tf.data.Dataset:

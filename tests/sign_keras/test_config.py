@@ -40,6 +40,22 @@ def test_overrides_are_checked_like_the_file():
         load_config(path, ["train.batchsize=3"])
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("{depth: 18}", "model.architecture: missing"),
+        ("{architecture: r3}", "model.architecture: expected 'cnn_lstm', 'r3d', "),
+        ("{architecture: r3d, dept: 18}", "model.dept: unknown key; did you mean depth?"),
+        ("{architecture: r3d, lstm_units: 8}", "model.lstm_units: does not go with r3d; leave it out"),
+        ("{architecture: c3d, pooling: attention}", "attention needs preserve_time=true"),
+    ],
+)
+def test_faults_of_a_model_are_told_in_its_architectures_words(model, message):
+    with pytest.raises(SettingsError) as error:
+        load_config(REPOSITORY / "configs/cnn_lstm.yaml", [f"model={model}"])
+    assert message in str(error.value)
+
+
 def test_resolved_config_reads_back(tmp_path):
     config = load_config(REPOSITORY / "configs/cnn_lstm.yaml")
     path = tmp_path / "config.yaml"

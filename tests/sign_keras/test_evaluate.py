@@ -4,8 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sign_keras.config import ViewsConfig
+from sign_keras.data.compatibility import check_clip_spec
 from sign_keras.data.dataset import Records
-from sign_keras.evaluate import check_clip_spec, default_output, evaluate, evaluate_artefact, format_summary, main
+from sign_keras.data.views import make_views
+from sign_keras.evaluate import default_output, evaluate, evaluate_artefact, format_summary, main
+from sign_keras.run import Run
 from tests.conftest import moving_square
 from tfrecords_tools.clips import CropSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError
@@ -40,6 +44,15 @@ class FakeArtefact:
             row[answer if self.seen % 3 else (answer + 1) % len(row)] = 3
             self.seen += 1
         return rows
+
+
+class SeeingArtefact(FakeArtefact):
+    """Its answers depend on the pictures alone."""
+
+    def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        batch = inputs["frames"].astype(np.float32) / 255
+        weights = np.random.default_rng(0).normal(0, 1, (batch[0].size, len(self.label_map)))
+        return (batch.reshape(len(batch), -1) @ weights / 5).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +94,44 @@ def test_batch_size_changes_nothing(records):
     ]
     np.testing.assert_array_equal(found[0].logits, found[1].logits)
     assert found[0].media_ids == found[1].media_ids
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits.astype(np.float64))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def test_one_view_gives_the_models_own_logits(records):
+    artefact = SeeingArtefact(records, records.label_map.glosses)
+    own = np.concatenate(
+        [artefact.logits(inputs) for inputs, _, _ in records.evaluation_batches("test", 4).as_numpy_iterator()]
+    )
+    np.testing.assert_array_equal(evaluate_artefact(artefact, records, "test", 4).logits, own)
+
+
+def test_probabilities_are_averaged_over_views(records):
+    artefact = SeeingArtefact(records, records.label_map.glosses)
+    views = ViewsConfig(offsets=2, mirror=True)
+    probabilities = []
+    for view in make_views(views, 4):
+        batches = records.evaluation_batches("test", 100, view).as_numpy_iterator()
+        probabilities.append(softmax(artefact.logits(next(batches)[0])))
+    assert len(probabilities) == 4
+    assert np.std(probabilities, axis=0).max() > 0.01
+    plain = evaluate_artefact(artefact, records, "test", 4)
+    averaged = evaluate_artefact(artefact, records, "test", 4, views)
+    np.testing.assert_allclose(averaged.probabilities, np.mean(probabilities, axis=0), atol=1e-6)
+    # Every clip once, by name and in the same order.
+    assert averaged.media_ids == plain.media_ids
+    np.testing.assert_array_equal(averaged.labels, plain.labels)
+
+
+def test_averaging_survives_a_model_that_is_certain(records):
+    artefact = SeeingArtefact(records, records.label_map.glosses)
+    artefact.logits = lambda inputs: np.tile(np.float32([0, 2000, -2000]), (len(inputs["frames"]), 1))
+    averaged = evaluate_artefact(artefact, records, "test", 4, ViewsConfig(offsets=2))
+    assert np.isfinite(averaged.logits).all()
+    assert (averaged.predicted == 1).all()
 
 
 @pytest.mark.parametrize("glosses", [("yes", "hello", "thanks"), ("no", "yes", "thanks", "hello", "more")])
@@ -134,6 +185,7 @@ def test_evaluate_writes_its_files(records, tmp_path):
     artefact = FakeArtefact(records, records.label_map.glosses)
     metrics = evaluate(artefact, records, "test", tmp_path / "out", bootstrap_samples=200)
     assert metrics["top1"] == pytest.approx(4 / 6)
+    assert metrics["views"] == {"crops": 1, "offsets": 1, "mirror": False}
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "confusion_matrix.png",
@@ -149,6 +201,18 @@ def test_default_output_is_named_after_all_three(tmp_path, directory):
     info = DatasetInfo.load(directory)
     assert default_output(tmp_path / "my.run", directory, "test", info, None).name == "my.run-records-test"
     assert default_output(tmp_path / "m.tflite", directory, "train", info, None).name == "m-records-train"
+    views = ViewsConfig(crops=5, offsets=2, mirror=True)
+    name = default_output(tmp_path / "m.tflite", directory, "test", info, None, views).name
+    assert name == "m-records-test-5_crops-2_offsets-mirror"
+
+
+def test_other_views_than_a_runs_own_do_not_overwrite_its_results(tmp_path, directory, tiny_config):
+    info = DatasetInfo.load(directory)
+    run = Run(tmp_path / "run", tiny_config(evaluate={"views": {"offsets": 2}}), LabelMap(("hello",)), info)
+    own, more = ViewsConfig(offsets=2), ViewsConfig(offsets=3)
+    assert default_output(tmp_path / "run", directory, "test", info, run, own) == tmp_path / "run"
+    assert default_output(tmp_path / "run", directory, "test", info, run, more) != tmp_path / "run"
+    assert default_output(tmp_path / "run", directory, "test", info, run) != tmp_path / "run"
 
 
 def test_command(records, directory, tmp_path, monkeypatch, run_main):
@@ -161,12 +225,30 @@ def test_command(records, directory, tmp_path, monkeypatch, run_main):
     assert out.splitlines()[-1] == f"report: {tmp_path / 'out' / 'report.html'}"
 
 
+def test_command_averages_views(records, directory, tmp_path, monkeypatch, run_main):
+    artefact = SeeingArtefact(records, records.label_map.glosses)
+    monkeypatch.setattr("sign_keras.inference.artefact.load_artefact", lambda path: artefact)
+    model = tmp_path / "fake.tflite"
+    model.touch()
+    arguments = ("--model", model, "--records", directory, "--output", tmp_path / "out")
+    status, out, _ = run_main(main, *arguments, "--offsets", 2, "--no-mirror")
+    assert status == 0
+    assert "averaged over views: 1 crop(s), 2 offset(s)" in out.splitlines()
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["views"] == {"crops": 1, "offsets": 2, "mirror": False}
+    assert metrics["clips"] == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--model", "nowhere", "--records", "."], "error: nowhere: no such run, SavedModel or .tflite file"),
         (["--model", ".", "--records", "nowhere"], "error: nowhere: no such folder"),
         (["--model", ".", "--records", ".", "--batch-size", "0"], "error: --batch-size 0: must be at least 1"),
+        (
+            ["--model", ".", "--records", ".", "--offsets", "0"],
+            "error: --crops, --offsets, --mirror: offsets: input",
+        ),
     ],
 )
 def test_command_errors_are_one_line(run_main, arguments, message):

@@ -10,16 +10,24 @@ from sign_keras import train
 from tests.conftest import REPOSITORY
 from tests.sign_keras.test_config import CONFIGS
 from tfrecords_tools.command_line import SUCCESS, UserError
+from tfrecords_tools.settings import load_yaml
 
 TINY = {
     "sampling.num_frames": 3,
     "sampling.height": 32,
     "sampling.width": 32,
-    "model.backbone_width": 0.35,
-    "model.backbone_weights": "none",
-    "model.lstm_units": 4,
     "train.epochs": 1,
     "train.batch_size": 8,
+}
+TINY_BACKBONE = {"model.backbone_width": 0.35, "model.backbone_weights": "none"}
+TINY_VIDEO_NET = {"model.width": 4, "model.weights": "none"}
+TINY_MODELS = {
+    "cnn_lstm": {**TINY_BACKBONE, "model.lstm_units": 4},
+    "frame_classifier": {**TINY_BACKBONE, "model.backbone": "mobilenet_v2"},
+    "r3d": TINY_VIDEO_NET,
+    "r2plus1d": TINY_VIDEO_NET,
+    "mc3": TINY_VIDEO_NET,
+    "c3d": {**TINY_VIDEO_NET, "model.hidden_units": 8},
 }
 
 
@@ -35,7 +43,8 @@ def run_train(tmp_path, monkeypatch, tiny_records):
     monkeypatch.chdir(tmp_path)
 
     def run(config, *arguments, **settings):
-        values = {"records.directory": tiny_records} | TINY | {k.replace("__", "."): v for k, v in settings.items()}
+        tiny = TINY | TINY_MODELS[load_yaml(config)["model"]["architecture"]]
+        values = {"records.directory": tiny_records} | tiny | {k.replace("__", "."): v for k, v in settings.items()}
         overrides = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         monkeypatch.setattr(sys, "argv", ["train", "--config", str(config), *overrides, *arguments])
         return train.main()

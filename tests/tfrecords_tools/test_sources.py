@@ -107,6 +107,15 @@ def test_manifest(tmp_path):
     assert c.path == "/abs/c.mp4"
 
 
+def test_synthetic_has_letters_where_it_has_no_clips(tmp_path):
+    (tmp_path / "letters.csv").write_text("path,gloss\nletters/a/s.png,a\n")
+    (clip,) = SOURCES["synthetic"]().list_clips(tmp_path).clips
+    assert (clip.media_id, clip.glosses) == ("letters/a/s.png", ("a",))
+    (tmp_path / "manifest.csv").write_text("path,gloss\nclips/hello/s.mp4,hello\n")
+    (clip,) = SOURCES["synthetic"]().list_clips(tmp_path).clips
+    assert clip.glosses == ("hello",)
+
+
 def test_media_ids_do_not_depend_on_the_order_of_rows(tmp_path):
     rows = ["a.mp4,x,0,10", "a.mp4,x,10,20", "a.mp4,x,,"]
     ids = []

@@ -22,7 +22,7 @@ COLUMNS = (
     "end_frame",
     "bbox",
 )
-FILE_NAME = "manifest.csv"
+FILE_NAME, LETTERS_NAME = "manifest.csv", "letters.csv"
 Number = TypeVar("Number", int, float)
 
 
@@ -55,7 +55,12 @@ class Manifest(Source):
 
 
 class Synthetic(Manifest):
-    """The output folder of ``python -m tfrecords_tools.synthesize``: a manifest like any other."""
+    """The output folder of ``python -m tfrecords_tools.synthesize``: clips, or letters where there are none."""
+
+    def list_clips(self, path: Path) -> Listing:
+        """See ``Source``."""
+        letters = path / LETTERS_NAME
+        return super().list_clips(letters if letters.is_file() and not (path / FILE_NAME).is_file() else path)
 
 
 def _clip(row: dict[str, str | None], root: Path) -> Clip:

@@ -26,6 +26,7 @@ from tfrecords_tools.synthetic.anatomy import JOINT_NAMES, LEFT, RIGHT
 from tfrecords_tools.synthetic.close_up import render_close_up
 from tfrecords_tools.synthetic.hand_shapes import HAND_SHAPES, LETTERS
 from tfrecords_tools.synthetic.scene import (
+    Film,
     RenderedClip,
     render_clip,
     render_empty_scene,
@@ -52,6 +53,7 @@ __all__ = [
     "RIGHT",
     "SHAPE_NAMES",
     "SIGN_PARAMETERS",
+    "Film",
     "FrameLabels",
     "RenderedClip",
     "Sign",

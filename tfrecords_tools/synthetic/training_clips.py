@@ -44,6 +44,7 @@ class TrainingClip:
 def random_sign(rng: np.random.Generator) -> Sign:
     """A sign of parameters drawn at random; none of the lexicon's."""
     shapes = [name for name in SHAPE_NAMES if name != "relaxed"]
+    movements = [name for name in MOVEMENTS if name != "alternate"]  # which without a second shape is a hold
     while True:
         changes = rng.uniform() < _SHAPE_CHANGES
         shape, end_shape = (str(name) for name in rng.choice(shapes, 2, replace=False))
@@ -51,7 +52,7 @@ def random_sign(rng: np.random.Generator) -> Sign:
             shape=shape,
             place=str(rng.choice(list(PLACES))),
             orientation=str(rng.choice(list(ORIENTATIONS))),
-            movement="alternate" if changes else str(rng.choice(list(MOVEMENTS))),
+            movement="alternate" if changes else str(rng.choice(movements)),
             hands=str(rng.choice(HANDS)),
             end_shape=end_shape if changes else None,
         )

@@ -1,17 +1,27 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 
-from sign_keras.config import AugmentConfig, DataConfig
+from sign_keras.config import AugmentConfig, DataConfig, MixConfig
 from sign_keras.data.dataset import Records
+from tests.conftest import moving_square
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.convert import convert_source
 from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.video import write_video
 
 SAMPLING = SamplingSpec(num_frames=3, height=32, width=32)
 AUGMENT = AugmentConfig(zoom=0.2, rotation=5, brightness=0.1)
+EVERYTHING = DataConfig(
+    cache="memory",
+    augment=AugmentConfig(zoom=0.2, aspect=0.3, rotation=5, mirror=0.5, blur=1, brightness=0.1, hue=0.1, speed=0.3),
+    mix=MixConfig(mixup=0.2, cutmix=1, probability=0.8, tube=True),
+    oversample=0.5,
+)
 
 
 @pytest.fixture
@@ -55,9 +65,16 @@ def test_every_training_epoch_holds_every_clip_once(records):
         assert Counter(labels.tolist()) == dict.fromkeys(range(3), records.num_clips("train") // 3)
 
 
-@pytest.mark.parametrize("cache", ["none", "memory"])
-def test_training_batches_follow_from_seed_and_epoch_alone(records, cache):
-    config = DataConfig(augment=AUGMENT, cache=cache)
+@pytest.mark.parametrize(
+    "config",
+    [
+        DataConfig(augment=AUGMENT),
+        DataConfig(augment=AugmentConfig(brightness=0.1, consistent=False)),
+        EVERYTHING,
+    ],
+    ids=["plain", "every frame anew", "everything, cached"],
+)
+def test_training_batches_follow_from_seed_and_epoch_alone(records, config):
     per_epoch = -(-records.num_clips("train") // 4)
     batches = take(records.training_batches(config, 4, seed=1), 2 * per_epoch)
     assert_same(batches, take(records.training_batches(config, 4, seed=1), 2 * per_epoch))
@@ -82,6 +99,61 @@ def test_shuffled_labels_keep_the_counts_and_the_frames(records):
     np.testing.assert_array_equal(true[0], dealt[0][0])
     assert Counter(true[1].tolist()) == Counter(dealt[0][1].tolist())
     assert true[1].tolist() != dealt[0][1].tolist()
+
+
+def test_mixed_batches_have_shares_for_labels(records):
+    config = DataConfig(mix=MixConfig(cutmix=1, probability=0.5))
+    per_epoch = -(-records.num_clips("train") // 4)
+    plain = take(records.training_batches(DataConfig(), 4, seed=1), per_epoch)
+    mixed = take(records.training_batches(config, 4, seed=1), per_epoch)
+    changed = 0
+    for (frames, labels), (mixed_frames, shares) in zip(plain, mixed, strict=True):
+        assert mixed_frames.dtype == np.uint8
+        assert mixed_frames.shape == frames.shape
+        assert shares.dtype == np.float32
+        assert shares.shape == (len(labels), 3)
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        for clip, label, mixed_clip, share in zip(frames, labels, mixed_frames, shares, strict=True):
+            own = (mixed_clip == clip).all(axis=-1).mean()
+            changed += own < 1
+            # What was pasted may happen to look the same; and may be of the same gloss.
+            assert share[label] <= own + 1e-6 or share[label] == 1
+    assert 0 < changed < sum(len(labels) for _, labels in plain)
+
+
+def test_keypoints_are_not_mixed(records):
+    with_keypoints = replace(records, input_names=("frames", "keypoints"))
+    with pytest.raises(UserError, match=r"^data\.mix: blends pictures, but the model takes keypoints"):
+        with_keypoints.training_batches(DataConfig(mix=MixConfig(mixup=0.2)), 4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def uneven_records(tmp_path_factory):
+    """Of "often" 8 clips, of "rare" 2."""
+    root = tmp_path_factory.mktemp("uneven")
+    for number in range(10):
+        path = root / "videos" / ("rare" if number < 2 else "often") / f"{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, moving_square(6, ground=20 * number), 12)
+    settings = {"keypoints": None, "short_side": 40, "split": {"validation": 0, "test": 0}}
+    convert_source("video_folders", root / "videos", root / "records", settings, workers=1)
+    return Records.open(root / "records", SAMPLING, ("frames",))
+
+
+@pytest.mark.parametrize(("oversample", "expected"), [(0.0, [8, 2]), (0.5, [7, 3]), (1.0, [5, 5])])
+def test_every_epoch_holds_the_same_oversampled_counts(uneven_records, oversample, expected):
+    """Square roots 2.83 and 1.41 of a sum of 4.24: 6.67 and 3.33 of 10 clips."""
+    config = DataConfig(oversample=oversample, augment=AugmentConfig(temporal_jitter=0))
+    batches = take(uneven_records.training_batches(config, 4, seed=1), 3 * 6)
+    clips = []
+    for start in range(0, 18, 3):
+        epoch = batches[start : start + 3]
+        assert [len(labels) for _, labels in epoch] == [4, 4, 2]  # ten clips, as without
+        labels = np.concatenate([labels for _, labels in epoch])
+        counts = Counter(uneven_records.label_map.glosses[label] for label in labels)
+        assert [counts["often"], counts["rare"]] == expected
+        clips += [bytes(clip[0, 0, 0]) for frames, _ in epoch for clip in frames]
+    assert len(set(clips)) == 10  # by their grounds: none is left out for good
 
 
 def test_padded_sampling_comes_with_its_mask(tiny_records):

@@ -6,10 +6,10 @@ from sign_keras.data.sampling import sample_frames
 from tfrecords_tools.clips import SamplingSpec
 
 
-def sample(num_available: int, num_frames: int, *, rate: float = 25, frame_rate: float | None = None, offsets=None):
+def sample(num_available: int, num_frames: int, *, rate: float = 25, frame_rate: float | None = None, **when):
     timestamps = tf.constant([round(index * 1e6 / rate) for index in range(num_available)], tf.int64)
     sampling = SamplingSpec(num_frames=num_frames, frame_rate=frame_rate, height=32, width=32)
-    indices, mask = sample_frames(timestamps, sampling, offsets)
+    indices, mask = sample_frames(timestamps, sampling, **when)
     return indices.numpy().tolist(), mask.numpy().tolist()
 
 
@@ -56,6 +56,45 @@ def test_sampling_at_half_the_rate_takes_every_other_frame():
 
 def test_sampling_at_a_rate_of_a_still_image_gives_one_real_frame():
     assert sample(1, 4, frame_rate=10) == ([0, 0, 0, 0], [True, False, False, False])
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [(0.0, [1, 3, 5, 7]), (0.5, [5, 7, 9, 11]), (1.0, [9, 11, 13, 15])],
+)
+def test_half_a_span_lies_where_it_is_placed(place, expected):
+    """Parts of two frames instead of four; the frame at a part's middle."""
+    assert sample(16, 4, span=0.5, place=place)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [(0.0, [2, 6, 10, 14, 15, 15]), (0.5, [0, 2, 6, 10, 14, 15]), (1.0, [0, 0, 2, 6, 10, 14])],
+)
+def test_a_longer_span_holds_the_clips_ends(place, expected):
+    """24 frames' time over a clip of 16: parts of four frames."""
+    assert sample(16, 6, span=1.5, place=place)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("span", "place", "expected"),
+    [
+        (1.0, 0.0, [0, 1, 2, 3]),
+        (1.0, 1.0, [16, 17, 18, 19]),
+        (0.5, 0.0, [0, 0, 1, 1]),
+        (1.5, 1.0, [14, 16, 17, 19]),
+    ],
+)
+def test_spans_at_a_rate(span, place, expected):
+    indices, mask = sample(20, 4, frame_rate=25, span=span, place=place)
+    assert indices == expected
+    assert all(mask)
+
+
+def test_a_span_at_a_rate_that_leaves_the_clip_is_padded():
+    indices, mask = sample(5, 4, frame_rate=25, span=1.5, place=1.0)
+    assert indices == [0, 2, 3, 4]
+    assert mask == [True, True, True, False]
 
 
 def test_sampling_is_the_same_in_a_graph():

@@ -4,12 +4,17 @@ import pytest
 import tensorflow as tf
 
 from sign_keras.config import AugmentConfig
-from sign_keras.data.transforms import augment_frames, augment_keypoints, draw
+from sign_keras.data.draws import PictureDraw, draw
+from sign_keras.data.transforms import augment_frames, augment_keypoints
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 
 SEED = tf.constant([3, 5], tf.int64)
 NO_CHANGE = AugmentConfig(temporal_jitter=0)
-EVERYTHING = AugmentConfig(zoom=0.3, rotation=20, mirror=0.5, brightness=0.2, contrast=0.3, saturation=0.3)
+GEOMETRY = AugmentConfig(zoom=0.3, aspect=0.4, rotation=20, mirror=0.5)
+COLOUR = AugmentConfig(brightness=0.2, contrast=0.3, saturation=0.3, hue=0.1)
+EVERYTHING = AugmentConfig(
+    **GEOMETRY.model_dump(exclude_defaults=True), **COLOUR.model_dump(exclude_defaults=True), blur=1
+)
 
 
 def picture(height: int = 40, width: int = 40, num_frames: int = 3) -> np.ndarray:
@@ -18,13 +23,17 @@ def picture(height: int = 40, width: int = 40, num_frames: int = 3) -> np.ndarra
     return tf.image.resize(small, [height, width]).numpy().astype(np.uint8)
 
 
-def mirrored(config: AugmentConfig = NO_CHANGE):
-    return draw(config.model_copy(update={"mirror": 1.0}), 3, SEED)
+def drawn_of(config: AugmentConfig, seed: tf.Tensor = SEED) -> PictureDraw:
+    return draw(config, 3, seed).picture
+
+
+def mirrored() -> PictureDraw:
+    return drawn_of(AugmentConfig(mirror=1))
 
 
 def test_no_augmentation_changes_nothing():
     frames = picture()
-    np.testing.assert_array_equal(augment_frames(frames, draw(NO_CHANGE, 3, SEED), NO_CHANGE, 40, 40), frames)
+    np.testing.assert_array_equal(augment_frames(frames, drawn_of(NO_CHANGE), NO_CHANGE, 40, 40), frames)
 
 
 def test_mirroring_frames_twice_is_identity():
@@ -54,8 +63,8 @@ def test_keypoints_follow_the_picture(seed):
     frames = np.zeros((1, size, size, 3), np.uint8)
     x, y = (round(share * size - 0.5) for share in place)
     frames[0, y - 2 : y + 3, x - 2 : x + 3] = 255
-    config = AugmentConfig(zoom=0.2, rotation=20, mirror=0.5)
-    drawn = draw(config, 1, tf.constant([seed, 1], tf.int64))
+    config = AugmentConfig(zoom=0.2, aspect=0.3, rotation=20, mirror=0.5)
+    drawn = drawn_of(config, tf.constant([seed, 1], tf.int64))
     top, left, height, width = (round(float(share) * size) for share in drawn.window)
     cut = frames[:, top : top + height, left : left + width]
     moved = augment_frames(cut, drawn, config, size, size).numpy()[0, ..., 0].astype(float)
@@ -69,7 +78,7 @@ def test_keypoints_follow_the_picture(seed):
 
 def test_augmentation_is_the_same_for_all_frames_of_a_clip():
     frames = np.repeat(picture(num_frames=1), 3, axis=0)
-    result = augment_frames(frames, draw(EVERYTHING, 3, SEED), EVERYTHING, 32, 32).numpy()
+    result = augment_frames(frames, drawn_of(EVERYTHING), EVERYTHING, 32, 32).numpy()
     np.testing.assert_array_equal(result[0], result[1])
     np.testing.assert_array_equal(result[0], result[2])
     assert result.std() > 0
@@ -79,17 +88,16 @@ def test_augmentation_is_the_same_eagerly_and_in_tf_data():
     frames = picture()
 
     def augment(seed):
-        return augment_frames(frames, draw(EVERYTHING, 3, seed), EVERYTHING, 32, 32)
+        return augment_frames(frames, drawn_of(EVERYTHING, seed), EVERYTHING, 32, 32)
 
     in_data = next(iter(tf.data.Dataset.from_tensors(SEED).map(augment)))
     np.testing.assert_array_equal(in_data, augment(SEED))
 
 
 def test_warping_agrees_with_opencv():
-    drawn = draw(EVERYTHING, 3, SEED)
-    geometry = EVERYTHING.model_copy(update={"brightness": 0, "contrast": 0, "saturation": 0})
+    drawn = drawn_of(EVERYTHING)
     frames, size = picture(50, 44), 36
-    ours = augment_frames(frames, drawn, geometry, size, size).numpy().astype(float)
+    ours = augment_frames(frames, drawn, GEOMETRY, size, size).numpy().astype(float)
     # Output pixel to source pixel, both counted from the middle of the picture.
     flip, angle = (-1 if drawn.mirrored else 1), float(drawn.angle)
     scale = np.diag([44 / size * flip, 50 / size])
@@ -108,23 +116,41 @@ def test_warping_agrees_with_opencv():
         assert abs((warped - reference).mean()) < 0.1
 
 
-def test_recolouring_agrees_with_its_definition():
-    colour = EVERYTHING.model_copy(update={"zoom": 0, "rotation": 0, "mirror": 0})
-    drawn, frames = draw(colour, 3, SEED), picture()
-    grey = (frames @ np.array([0.299, 0.587, 0.114]))[..., np.newaxis]
-    expected = grey + (frames - grey) * float(drawn.saturation)
-    expected = expected.mean() + (expected - expected.mean()) * float(drawn.contrast)
-    expected = np.clip(np.round(expected + float(drawn.brightness) * 255), 0, 255)
-    np.testing.assert_allclose(augment_frames(frames, drawn, colour, 40, 40), expected, atol=1)
+def test_blur_agrees_with_opencv():
+    config, frames = AugmentConfig(blur=2), picture()
+    drawn = drawn_of(config)
+    assert float(drawn.blur) > 0.3
+    ours = augment_frames(frames, drawn, config, 40, 40).numpy().astype(float)
+    for frame, blurred in zip(frames, ours, strict=True):
+        reference = cv2.GaussianBlur(
+            frame.astype(np.float32), (13, 13), float(drawn.blur), borderType=cv2.BORDER_REFLECT
+        )
+        np.testing.assert_allclose(blurred, reference, atol=0.51)
 
 
-def test_draws_differ_by_seed_and_stay_in_range():
-    draws = [draw(EVERYTHING, 4, tf.constant([0, index], tf.int64)) for index in range(50)]
-    windows = np.stack([item.window for item in draws])
-    assert (windows[:, 2] >= 0.7).all()
-    assert (windows[:, :2] + windows[:, 2:] <= 1 + 1e-6).all()
-    assert len(np.unique(windows[:, 0])) > 40
-    assert 5 < sum(bool(item.mirrored) for item in draws) < 45
-    offsets = np.stack([item.offsets for item in draws])
-    assert offsets.min() >= 0
-    assert offsets.max() < 1
+def test_a_blur_of_nothing_changes_nothing():
+    frames = picture()
+    drawn = drawn_of(NO_CHANGE)._replace(blur=tf.constant(0.0))
+    np.testing.assert_array_equal(augment_frames(frames, drawn, AugmentConfig(blur=5), 40, 40), frames)
+
+
+def test_a_step_that_is_off_is_no_part_of_the_graph():
+    def operations(config):
+        function = tf.function(lambda frames: augment_frames(frames, drawn_of(config), config, 40, 40))
+        graph = function.get_concrete_function(tf.TensorSpec([3, 40, 40, 3], tf.uint8)).graph
+        return {operation.type for operation in graph.get_operations()}
+
+    assert "DepthwiseConv2dNative" not in operations(GEOMETRY)
+    assert "MatMul" not in operations(GEOMETRY)
+    assert {"DepthwiseConv2dNative", "MatMul"} <= operations(EVERYTHING)
+
+
+def test_keypoints_take_one_draw_for_all_frames_or_one_for_each():
+    points = np.random.default_rng(1).uniform(0, 1, (3, 543, 3)).astype(np.float32)
+    drawn = draw(GEOMETRY.model_copy(update={"consistent": False}), 3, SEED).picture
+    assert drawn.angle.shape == drawn.mirrored.shape == [3]
+    together = augment_keypoints(points, drawn, MEDIAPIPE_HOLISTIC, 1.5).numpy()
+    for frame in range(3):
+        own = PictureDraw(*(field[frame] for field in drawn))
+        alone = augment_keypoints(points[frame : frame + 1], own, MEDIAPIPE_HOLISTIC, 1.5).numpy()
+        np.testing.assert_allclose(together[frame], alone[0], atol=1e-6)

@@ -1,16 +1,18 @@
 import csv
 import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sign_keras.data.dataset import Records
 from sign_keras.models import build_model, input_names
 from sign_keras.run import Run
 from sign_keras.training.callbacks import StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import Checkpoints
-from sign_keras.training.trainer import SmoothedCrossentropy, train
+from sign_keras.training.trainer import cut_evenly, train, updates_per_epoch
 from tfrecords_tools.command_line import UserError
 
 
@@ -19,19 +21,68 @@ def start(config, directory):
     return Run.create(directory, config, records.label_map, records.info), records
 
 
-def fit(run, records, *, resume=False):
-    config = run.config
-    return train(
-        run, records, lambda: build_model(config.model, config.sampling, len(records.label_map)), resume=resume
-    )
+def small_model(num_glosses=3):
+    """``stem``, ``layer1`` and ``logits``, with batch normalisation and dropout: quick to trace."""
+    inputs = {"frames": keras.Input((3, 32, 32, 3), dtype="uint8", name="frames")}
+    features = keras.ops.mean(keras.ops.cast(inputs["frames"], keras.config.floatx()) / 255, axis=1)
+    for name, filters in (("stem", 4), ("layer1", 8)):
+        layers = [
+            keras.layers.Conv2D(filters, 3, strides=3, name="convolution"),
+            keras.layers.BatchNormalization(momentum=0.8, name="norm"),
+            keras.layers.ReLU(),
+        ]
+        features = keras.Sequential(layers, name=name)(features)
+    features = keras.layers.GlobalAveragePooling2D()(features)
+    features = keras.layers.Dropout(0.3, seed=3)(features)
+    return keras.Model(inputs, keras.layers.Dense(num_glosses, name="logits")(features), name="small")
+
+
+def fit(run, records, *, resume=False, build=small_model):
+    return train(run, records, build, resume=resume)
 
 
 class KilledError(Exception):
     """Stands in for SIGKILL: nothing after it runs."""
 
 
-def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tiny_config, tmp_path, monkeypatch):
-    config = tiny_config(train={"epochs": 3, "batch_size": 4, "learning_rate": 0.01})
+def contents(path):
+    """Every dataset of an HDF5 file, by its path."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
+    return found
+
+
+RECIPES = {
+    "defaults": {"epochs": 2, "learning_rate": 0.01},
+    "everything": {
+        "epochs": 3,
+        "learning_rate": 0.02,
+        "learning_rates": {"logits": 0.05},
+        "accumulate_steps": 2,
+        "optimizer": {"name": "adamw", "weight_decay": 0.1},
+        "schedule": {"name": "plateau", "patience": 1, "factor": 0.5, "min_delta": 10, "warmup_epochs": 1},
+        "loss": {"name": "focal"},
+        "class_weights": "balanced",
+        "unfreeze": {2: ["layer1"], 3: ["stem"]},
+        "ema_decay": 0.9,
+    },
+    "restarts": {
+        "epochs": 4,
+        "learning_rate": 0.02,
+        "optimizer": {"name": "sgd", "nesterov": True, "weight_decay": 0.01},
+        "schedule": {"name": "cosine_restarts", "first_period_epochs": 1},
+        "ema_decay": 0.9,
+        "unfreeze": {4: ["stem"]},
+    },
+}
+
+
+@pytest.mark.parametrize("recipe", ["defaults", "everything", pytest.param("restarts", marks=pytest.mark.slow)])
+def test_a_resumed_training_ends_where_an_uninterrupted_one_does(recipe, tiny_config, tmp_path, monkeypatch):
+    """Killed after every epoch: weights, averages, optimiser state and history end bit for bit the same."""
+    config = tiny_config(train={"batch_size": 4, **RECIPES[recipe]})
+    epochs = config.train.epochs
     whole, records = start(config, tmp_path / "whole")
     fit(whole, records)
 
@@ -43,20 +94,83 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(tiny_c
         raise KilledError
 
     monkeypatch.setattr(Checkpoints, "save", save_then_die)
-    with pytest.raises(KilledError):
-        fit(broken, records)
+    for killed in range(epochs - 1):
+        with pytest.raises(KilledError):
+            fit(broken, records, resume=killed > 0)
     monkeypatch.setattr(Checkpoints, "save", save)
-    state = fit(broken, records, resume=True)
+    assert fit(broken, records, resume=True).epoch == epochs
 
-    assert state.epoch == 3
-    rows = list(csv.DictReader((broken.directory / "history.csv").open()))
-    assert [int(float(row["epoch"])) for row in rows] == [1, 2, 3]
-    expected = list(csv.DictReader((whole.directory / "history.csv").open()))
-    for row, other in zip(rows, expected, strict=True):
-        assert row["loss"] == other["loss"]
-        assert row["val_loss"] == other["val_loss"]
-    for a, b in zip(whole.load_model().get_weights(), broken.load_model().get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    rows = [list(csv.DictReader((run.directory / "history.csv").open())) for run in (whole, broken)]
+    assert [float(row["epoch"]) for row in rows[1]] == list(range(1, epochs + 1))
+    for row, other in zip(*rows, strict=True):
+        assert row | {"seconds": ""} == other | {"seconds": ""}
+    for name in ("last", "best"):
+        expected, found = (contents(run.best_weights.with_name(f"{name}.weights.h5")) for run in (whole, broken))
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            np.testing.assert_array_equal(value, found[key], err_msg=key)
+    if recipe == "everything":
+        rates = [float(row["learning_rate"]) for row in rows[0]]
+        assert rates[1:] == pytest.approx([0.02, 0.01])  # no epoch is 10 better than the one before
+        ratios = [float(row["learning_rate_logits"]) / rate for row, rate in zip(rows[0], rates, strict=True)]
+        assert ratios == pytest.approx([2.5] * 3)
+
+
+def test_the_best_epochs_file_holds_the_averages_that_were_validated(tiny_config, tmp_path):
+    config = tiny_config(train={"epochs": 1, "batch_size": 4, "learning_rate": 0.02, "ema_decay": 0.9})
+    run, records = start(config, tmp_path / "run")
+    state = fit(run, records)
+    model = small_model()
+    model.load_weights(run.best_weights)
+    batches = records.evaluation_batches("validation", 4)
+    logits, labels = (
+        np.concatenate(parts)
+        for parts in zip(*((model(inputs, training=False), labels) for inputs, labels, _ in batches), strict=True)
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    assert float(loss) == pytest.approx(state.history[0]["val_loss"], rel=1e-5)
+    model.load_weights(run.best_weights.with_name("last.weights.h5"))
+    logits = np.concatenate([model(inputs, training=False) for inputs, _, _ in batches])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    assert float(loss) != pytest.approx(state.history[0]["val_loss"], rel=1e-3)
+
+
+def test_mixed_clips_train_in_parts(tiny_config, tmp_path):
+    config = tiny_config(
+        data={"mix": {"mixup": 0.4, "cutmix": 1.0}},
+        train={"epochs": 1, "batch_size": 2, "accumulate_steps": 2, "learning_rate": 0.01},
+    )
+    run, records = start(config, tmp_path / "run")
+    state = fit(run, records)
+    assert 0 <= state.history[0]["top1"] <= 1
+    assert np.isfinite(state.history[0]["loss"])
+
+
+@pytest.mark.parametrize(
+    ("num_clips", "devices", "sizes"), [(17, 1, [8, 8, 1]), (17, 2, [8, 8]), (23, 4, [8, 8, 4])]
+)
+def test_every_device_gets_clips_of_every_batch(num_clips, devices, sizes):
+    clips = tf.data.Dataset.from_tensor_slices(({"frames": np.arange(num_clips)}, np.arange(num_clips)))
+    batches = list(cut_evenly(clips.batch(8), devices))
+    assert [len(labels) for _, labels in batches] == sizes
+    assert updates_per_epoch(num_clips, 8, devices) == len(sizes)
+    for inputs, labels in batches:
+        np.testing.assert_array_equal(inputs["frames"], labels)
+
+
+def test_batches_that_devices_cannot_share_are_refused():
+    with pytest.raises(UserError, match="is 6: must be a multiple of the 4 devices"):
+        updates_per_epoch(17, 6, devices=4)
+    with pytest.raises(UserError, match=r"1 clip\(s\) for 2 devices"):
+        updates_per_epoch(1, 8, devices=2)
+
+
+def test_a_stage_that_there_is_not_is_one_line(tiny_config, tmp_path):
+    run, records = start(tiny_config(train={"freeze": ["layer1"]}), tmp_path / "run")
+    with pytest.raises(
+        UserError, match=r"^train.freeze: layer1: no such stage of cnn_lstm; it has frame_features, lstm"
+    ):
+        fit(run, records, build=lambda: build_model(run.config.model, run.config.sampling, 3))
 
 
 def test_training_leaves_what_the_design_names(tiny_config, tmp_path):
@@ -78,7 +192,7 @@ def test_a_run_directory_is_never_overwritten(tiny_config, tmp_path):
 
 
 def test_a_frozen_backbone_is_bit_identical_after_training(tiny_config, tmp_path):
-    config = tiny_config()
+    config = tiny_config(train={"epochs": 1})
     run, records = start(config, tmp_path / "run")
     built = {}
 
@@ -114,19 +228,10 @@ def test_non_finite_loss_stops_a_real_training(tiny_config, tmp_path):
     run, records = start(config, tmp_path / "run")
 
     def build():
-        model = build_model(config.model, config.sampling, 3)
+        model = small_model()
         head = model.get_layer("logits")
         head.set_weights([np.full_like(weight, np.nan) for weight in head.get_weights()])
         return model
 
     with pytest.raises(UserError, match="the loss became nan at step 1"):
         train(run, records, build, resume=False)
-
-
-def test_smoothed_crossentropy_equals_keras_on_one_hot_labels():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(6, 5)).astype(np.float32), np.array([0, 1, 2, 3, 4, 0])
-    for smoothing in (0.0, 0.1):
-        ours = SmoothedCrossentropy(smoothing)(labels, logits)
-        reference = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-        np.testing.assert_allclose(ours, reference(np.eye(5)[labels], logits), rtol=1e-6)

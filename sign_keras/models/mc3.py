@@ -1,0 +1,28 @@
+"""MC3: a ResNet that looks at movement early, with 3D convolutions in the first stage and 2D ones after.
+
+Source: Tran et al. 2018, arXiv:1711.11248; torchvision's ``mc3_18`` (BSD 3-Clause), with which depth 18 agrees
+number by number.
+"""
+
+import keras
+
+from sign_keras.config import MC3Config
+from sign_keras.models.r3d import full_stem
+from sign_keras.models.resnet3d import build_resnet3d
+from tfrecords_tools.clips import SamplingSpec
+from tfrecords_tools.dataset_info import PixelStatistics
+
+
+def build_mc3(
+    config: MC3Config, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None
+) -> keras.Model:
+    """Builds the model; see ``build_resnet3d``. All T frames reach the pool."""
+    return build_resnet3d(
+        config,
+        sampling,
+        num_glosses,
+        statistics,
+        stem=full_stem(config),
+        kinds=("3d", "2d", "2d", "2d"),
+        time_stride=1,
+    )

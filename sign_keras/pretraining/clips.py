@@ -1,0 +1,159 @@
+"""Pre-training of a whole recogniser: rendered clips of random signs in, the signs' parameters out.
+
+A sign is a bundle of parameters: hand shape, place, orientation, movement (Stokoe 1960, "Sign Language Structure").
+Whoever can name these of a sign never seen before needs few examples to learn a new gloss. The model is a
+configuration's own, its head replaced by a reader for each parameter; what is saved fits that model, head aside.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from sign_keras.config import Config
+from sign_keras.data.clip import Inputs, prepare_clip
+from sign_keras.data.draws import draw
+from sign_keras.data.parsing import parse_record
+from sign_keras.models import build_model
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.dataset_info import PixelStatistics
+from tfrecords_tools.synthetic import SIGN_PARAMETERS
+from tfrecords_tools.training_records import CLIPS_PER_SHARD, render_training_records
+
+# Of the losses, in nats each. Movement is what only a clip can show.
+LOSS_WEIGHTS = {
+    "shape": 1.0,
+    "end_shape": 1.0,
+    "place": 0.5,
+    "orientation": 0.5,
+    "movement": 2.0,
+    "hands": 0.5,
+    "dominant": 0.25,
+}
+HELD_BACK_SHARE = 0.05
+READER_UNITS = 96
+STATISTICS_CLIPS = 256
+
+Targets = dict[str, tf.Tensor]
+
+
+def train_clips(config: Config, arguments: argparse.Namespace) -> None:
+    """Renders, trains and saves.
+
+    Args:
+        config: whose model, sampling and augmentation these are.
+        arguments: the command's.
+
+    Raises:
+        UserError: the augmentation draws for every frame, or the model's own weights cannot be had.
+    """
+    if not config.data.augment.consistent:
+        raise UserError("data.augment.consistent=false: a clip mirrored here and there has no dominant hand")
+    sampling, seed = config.sampling, arguments.seed
+    if sampling.frame_rate is not None:
+        raise UserError("sampling.frame_rate: rendered clips are sampled evenly; leave it out")
+    shards = render_training_records(
+        arguments.keep_clips,
+        arguments.clips,
+        sampling.num_frames,
+        round(max(sampling.height, sampling.width) * 7 / 6),  # room for a zoom
+        seed,
+    )
+    held_back = max(1, round(HELD_BACK_SHARE * len(shards)))
+    if len(shards) <= held_back:
+        raise UserError(f"--clips {arguments.clips}: too few; at least {2 * CLIPS_PER_SHARD} are needed")
+    keras.utils.set_random_seed(seed)
+    model = build_model(config.model, sampling, 1, _pixel_statistics(shards[held_back:]))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # MobileNetV2's 0.999 lags behind a training as short as this.
+            layer.momentum = min(layer.momentum, 0.99)
+    learner = _with_readers(model)
+    steps_per_epoch = (len(shards) - held_back) * CLIPS_PER_SHARD // arguments.batch_size
+    steps = steps_per_epoch * arguments.epochs
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, steps, warmup_target=arguments.learning_rate, warmup_steps=min(200, steps // 10)
+    )
+    learner.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=1e-4, global_clipnorm=1.0),
+        loss={name: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for name in SIGN_PARAMETERS},
+        loss_weights=LOSS_WEIGHTS,
+        metrics={name: ["accuracy"] for name in SIGN_PARAMETERS},
+        # XLA makes depthwise convolutions ten times slower on a CPU.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+    learner.fit(
+        training_batches(shards[held_back:], config, arguments.batch_size, seed),
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation_batches(shards[:held_back], config, arguments.batch_size),
+        epochs=arguments.epochs,
+        shuffle=False,  # the batches are shuffled already
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    model.save_weights(arguments.output)
+
+
+def training_batches(shards: Sequence[Path], config: Config, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Endless ``(inputs, {parameter: label [B] int64})``, augmented as configured, anew in each epoch."""
+    records = _records(shards).shuffle(16 * CLIPS_PER_SHARD, seed=seed, reshuffle_each_iteration=True).repeat()
+
+    def prepare(place: tf.Tensor, record: tf.Tensor) -> tuple[Inputs, Targets]:
+        parsed = parse_record(record, None)
+        drawn = draw(config.data.augment, config.sampling.num_frames, tf.stack([seed, place]))
+        inputs = prepare_clip(parsed, config.sampling, ("frames",), augment=config.data.augment, drawn=drawn)
+        return inputs, _targets(parsed, mirrored=drawn.picture.mirrored)
+
+    clips = records.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True)
+    return clips.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def validation_batches(shards: Sequence[Path], config: Config, batch_size: int) -> tf.data.Dataset:
+    """Every clip once, as it is: ``(inputs, {parameter: label [B] int64})``."""
+
+    def prepare(record: tf.Tensor) -> tuple[Inputs, Targets]:
+        parsed = parse_record(record, None)
+        return prepare_clip(parsed, config.sampling, ("frames",)), _targets(parsed, mirrored=tf.constant(False))
+
+    batches = _records(shards).map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+    count = -(-len(shards) * CLIPS_PER_SHARD // batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _records(shards: Sequence[Path]) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices([str(path) for path in shards])
+    return paths.interleave(tf.data.TFRecordDataset, cycle_length=16, block_length=1)
+
+
+def _targets(parsed: Inputs, *, mirrored: tf.Tensor) -> Targets:
+    """A mirrored right-hander is a left-hander; all other parameters are the signer's own left and right."""
+    targets = dict(zip(SIGN_PARAMETERS, tf.unstack(parsed["labels"], len(SIGN_PARAMETERS)), strict=True))
+    return {**targets, "dominant": tf.where(mirrored, 1 - targets["dominant"], targets["dominant"])}
+
+
+def _pixel_statistics(shards: Sequence[Path]) -> PixelStatistics:
+    """Of the first clips' frames, in [0, 255]."""
+    total = squares = tf.zeros(3, tf.float64)
+    count = 0
+    for record in _records(shards).take(STATISTICS_CLIPS):
+        for jpeg in parse_record(record, None)["jpegs"]:
+            pixels = tf.cast(tf.reshape(tf.io.decode_jpeg(jpeg, channels=3), [-1, 3]), tf.float64)
+            total += tf.reduce_sum(pixels, axis=0)
+            squares += tf.reduce_sum(pixels**2, axis=0)
+            count += len(pixels)
+    mean = total / count
+    deviation = tf.sqrt(squares / count - mean**2)
+    return PixelStatistics(mean=mean.numpy().tolist(), standard_deviation=deviation.numpy().tolist())
+
+
+def _with_readers(model: keras.Model) -> keras.Model:
+    """The model up to its head, with a reader for each parameter of a sign."""
+    features = model.get_layer("head_dropout").output
+    outputs = {}
+    for name, values in SIGN_PARAMETERS.items():
+        hidden = keras.layers.Dense(READER_UNITS, activation="relu")(features)
+        outputs[name] = keras.layers.Dense(len(values), dtype="float32", name=name)(hidden)
+    return keras.Model(model.inputs, outputs)

@@ -1,0 +1,131 @@
+"""The steps of training and validation: one update from several batches, exactly averaged over all devices."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sign_keras.training.averaging import WeightAverages
+from sign_keras.training.confusion import ConfusionCounts
+from sign_keras.training.freezing import running_statistics
+
+Tensors = Any  # a tensor, or a dictionary of tensors
+
+
+class Learner(keras.Model):
+    """A functional model with the training step that the recipe needs; it shares the model's layers and names.
+
+    The gradient is that of the mean loss over all clips of an update: on however many devices, in however many
+    parts, and with however few clips in the last batch of an epoch. Keras's own accumulation fails under
+    ``MirroredStrategy`` (a condition around an update of mirrored variables). Here a step takes a large batch and
+    computes it in parts, one after the other; nothing is left over between steps, nor at an epoch's end.
+
+    Keras keeps running statistics of batch normalisation on each device by itself; here all have their mean.
+
+    Args:
+        model: functional, with one output of logits.
+        accumulate_steps: parts of a step.
+    """
+
+    def __init__(self, model: keras.Model, accumulate_steps: int = 1) -> None:
+        super().__init__(model._inputs_struct, model.output, name=model.name)
+        self._accumulate_steps = accumulate_steps
+        self.averages: WeightAverages | None = None
+        self.confusion: ConfusionCounts | None = None
+
+    def weights_to_keep(self) -> AbstractContextManager[None]:
+        """A context in which the model has the weights that validation saw: the averages, where there are any."""
+        return nullcontext() if self.averages is None else self.averages.in_model()
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update; ``data`` is ``(inputs, labels)`` of this device's clips, at least one."""
+        inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        context = tf.distribute.get_replica_context()
+        weights = self.trainable_weights
+        several_devices = context.num_replicas_in_sync > 1
+        total = num_clips = tf.shape(labels)[0]
+        if several_devices:
+            total = context.all_reduce(tf.distribute.ReduceOp.SUM, num_clips)
+        gradients: list[Any] = []
+        losses, logits = [], []
+        for part_inputs, part_labels, is_new in self._parts(inputs, labels, num_clips, gradients):
+            with tf.GradientTape() as tape:
+                part_logits = self(part_inputs, training=True)
+                part_losses = self.loss.call(part_labels, part_logits)
+                if is_new is not None:
+                    part_losses = part_losses * is_new
+                loss = tf.reduce_sum(part_losses) / tf.cast(total, tf.float32)
+                if self.losses:  # regularisation: once, over all parts and devices
+                    loss += tf.add_n(self.losses) / (self._accumulate_steps * context.num_replicas_in_sync)
+                loss = self.optimizer.scale_loss(loss)
+            part = tape.gradient(loss, weights, unconnected_gradients="zero")
+            part = [tf.convert_to_tensor(gradient) for gradient in part]
+            gradients[:] = [a + b for a, b in zip(gradients, part, strict=True)] if gradients else part
+            losses.append(part_losses)
+            logits.append(part_logits)
+        if several_devices:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            self._share_running_statistics(context)
+        self.optimizer.apply(gradients, weights)
+        if self.averages is not None:
+            self.averages.update(self.optimizer.iterations)
+        self._track_loss(tf.concat(losses, 0)[:num_clips])
+        return self.compute_metrics(inputs, labels, tf.concat(logits, 0)[:num_clips])
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Validation of one batch."""
+        inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self(inputs, training=False)
+        self._track_loss(self.loss.call(labels, logits))
+        if self.confusion is not None:
+            self.confusion.update(labels, logits)
+        return self.compute_metrics(inputs, labels, logits)
+
+    def _parts(
+        self, inputs: Tensors, labels: Any, num_clips: Any, gradients: list[Any]
+    ) -> Iterator[tuple[Tensors, Any, Any]]:
+        """Splits a batch into ``accumulate_steps`` equal parts: inputs, labels, and 1 for each clip that counts.
+
+        Where clips do not suffice, the first come once more and count 0: no part is ever empty.
+
+        Args:
+            inputs: of ``[n, ...]``.
+            labels: ``[n]`` or ``[n, V]``.
+            num_clips: ``n``.
+            gradients: what the parts before have given: a part begins when they are there, so that memory holds
+                one part's activations and not all of them.
+        """
+        if self._accumulate_steps == 1:
+            yield inputs, labels, None
+            return
+        size = -(-num_clips // self._accumulate_steps)
+        for index in range(self._accumulate_steps):
+            with tf.control_dependencies(gradients):
+                places = index * size + tf.range(size)
+            taken = keras.tree.map_structure(
+                lambda tensor, places=places: tf.gather(tensor, places % num_clips), (inputs, labels)
+            )
+            yield *taken, tf.cast(places < num_clips, tf.float32)
+
+    def _share_running_statistics(self, context: tf.distribute.ReplicaContext) -> None:
+        variables = running_statistics(self)
+        if variables:
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [variable.value for variable in variables])
+            for variable, mean in zip(variables, means, strict=True):
+                variable.assign(mean)
+
+    def _track_loss(self, losses: Any) -> None:
+        self._loss_tracker.update_state(losses)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Keras averages the first batch over devices, which fails where it does not divide evenly."""
+        if iterator is not None:
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(
+                    lambda value: self.distribute_strategy.experimental_local_results(value)[0], next(batches)
+                )
+                break
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=data_batch)

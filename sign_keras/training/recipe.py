@@ -1,0 +1,98 @@
+"""From a configuration and a model to a learner that is ready to fit: ``docs/training.md`` in code."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from sign_keras.config import TrainConfig
+from sign_keras.training.averaging import ValidateAverages, WeightAverages
+from sign_keras.training.checkpoints import TrainingState
+from sign_keras.training.confusion import ConfusionCounts
+from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
+from sign_keras.training.learner import Learner
+from sign_keras.training.losses import accuracy_metrics, build_loss
+from sign_keras.training.optimizers import build_optimizer, plan_weights
+from sign_keras.training.schedules import ConstantRate, LowerOnPlateau, build_schedule
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model that is ready to learn, and what it does while it learns.
+
+    Attributes:
+        learner: compiled, with its optimiser's state in place: weights of a checkpoint can be loaded into it.
+        config: the ``train`` section.
+        freezing: what learns when.
+        plateau: what falls when validation stops improving; None for other schedules.
+        confusion: counts of each validation.
+    """
+
+    learner: Learner
+    config: TrainConfig
+    freezing: Freezing
+    plateau: ConstantRate | None
+    confusion: ConfusionCounts
+
+    def callbacks_before_saving(self) -> list[keras.callbacks.Callback]:
+        """Callbacks that set up an epoch and its validation."""
+        averages = self.learner.averages
+        return [UnfreezeStages(self.freezing), *([] if averages is None else [ValidateAverages(averages)])]
+
+    def callbacks_after_saving(self, state: TrainingState) -> list[keras.callbacks.Callback]:
+        """Callbacks that act on the history, once the epoch is in it."""
+        if self.plateau is None or self.config.schedule.name != "plateau":
+            return []
+        return [LowerOnPlateau(self.plateau, self.config.schedule, self.config.monitor, state)]
+
+
+def prepare(
+    model: keras.Model,
+    config: TrainConfig,
+    *,
+    updates_per_epoch: int,
+    glosses: Sequence[str],
+    clips_per_gloss: Mapping[str, int],
+) -> Recipe:
+    """Makes a model ready to learn as a configuration says; within the distribution strategy's scope.
+
+    Args:
+        model: functional; gives logits ``[B, V]``.
+        config: the ``train`` section.
+        updates_per_epoch: updates of the weights.
+        glosses: all V, by id.
+        clips_per_gloss: of the training split.
+
+    Raises:
+        UserError: a stage or a gloss is named that there is not, or nothing would learn.
+    """
+    freezing = Freezing(model, config)
+    loss = build_loss(config, glosses, clips_per_gloss)
+    schedule, plateau = build_schedule(
+        config.schedule, config.learning_rate, epochs=config.epochs, updates_per_epoch=updates_per_epoch
+    )
+    learner = Learner(model, config.accumulate_steps)
+    # The optimiser's state covers all weights that ever learn, so that it need not change when some begin to.
+    weights = freezing.ever_learning()
+    averaged = [*weights, *running_statistics(model)]
+    plans = plan_weights(
+        model,
+        weights,
+        learning_rate=config.learning_rate,
+        learning_rates=config.learning_rates,
+        first_update=lambda stage: (freezing.first_epoch(stage) - 1) * updates_per_epoch,
+    )
+    learner.compile(
+        optimizer=build_optimizer(config.optimizer, schedule, config.gradient_clip_norm, plans),
+        loss=loss,
+        metrics=accuracy_metrics(len(glosses)),
+        # XLA makes depthwise convolutions ten times slower on a CPU; on a GPU "auto" decides well.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+    learner.optimizer.build(weights)
+    if config.ema_decay is not None:
+        learner.averages = WeightAverages(learner.optimizer, averaged, config.ema_decay)
+    learner.confusion = ConfusionCounts(len(glosses))
+    freezing.set_epoch(1)
+    return Recipe(learner, config, freezing, plateau, learner.confusion)

@@ -1,0 +1,89 @@
+"""What TensorBoard shows of a run: scalars, the configuration, and the confusion matrix of each validation."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sign_keras.training.confusion import ConfusionCounts
+
+# Beyond that, names would be too small to read, and each cell is a few pixels.
+MOST_NAMED_GLOSSES = 40
+SMALLEST_IMAGE = 480
+
+
+class RunBoard(keras.callbacks.TensorBoard):
+    """Keras's callback for TensorBoard; beside its scalars, the configuration as text and confusion as a picture.
+
+    Args:
+        directory: of TensorBoard's files.
+        config_yaml: the run's configuration.
+        glosses: all V, by id.
+        confusion: counts of the validation that has just ended; this callback resets them before the next.
+    """
+
+    def __init__(
+        self, directory: Path, *, config_yaml: str, glosses: Sequence[str], confusion: ConfusionCounts
+    ) -> None:
+        super().__init__(str(directory), write_graph=False)
+        self._config_yaml, self._glosses, self._confusion = config_yaml, list(glosses), confusion
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Writes the configuration."""
+        super().on_train_begin(logs)
+        with self._train_writer.as_default():
+            # Indented by four, Markdown leaves it as it is.
+            tf.summary.text("config", "    " + self._config_yaml.replace("\n", "\n    "), step=0)
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Begins to count anew."""
+        super().on_test_begin(logs)
+        self._confusion.reset()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Writes the epoch's scalars and its confusion matrix."""
+        super().on_epoch_end(epoch, logs)
+        with self._val_writer.as_default():
+            image = draw_confusion(self._confusion.matrix, self._glosses)
+            tf.summary.image("confusion", image[np.newaxis], step=epoch)
+
+
+def draw_confusion(matrix: np.ndarray, glosses: Sequence[str]) -> np.ndarray:
+    """A picture of a confusion matrix, signed glosses from top to bottom, predicted ones from left to right.
+
+    Args:
+        matrix: ``[V, V]`` counts, right gloss by predicted gloss.
+        glosses: V names.
+
+    Returns:
+        ``[H, W, 3]`` uint8; darker is a larger share of the row's clips. With names where there is room.
+    """
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    if len(glosses) <= MOST_NAMED_GLOSSES:
+        return _named_picture(shares, glosses)
+    cell = -(-SMALLEST_IMAGE // len(glosses))
+    grey = np.round(255 * (1 - np.kron(shares, np.ones((cell, cell))))).astype(np.uint8)
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def _named_picture(shares: np.ndarray, glosses: Sequence[str]) -> np.ndarray:
+    side = 2.5 + 0.2 * len(glosses)
+    figure = Figure(figsize=(side, side), dpi=90, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="signed")
+    axes.set_xticks(range(len(glosses)), glosses, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(glosses)), glosses, fontsize=8)
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        label.set_parse_math(False)  # a gloss may hold a dollar sign
+    with warnings.catch_warnings():
+        # Glosses in scripts that the font lacks come out as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,81 @@
+"""Run by ``test_two_devices.py`` in a process of its own: TensorFlow's devices are set up before anything else."""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sign_keras.training.checkpoints import TrainingState
+from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, values
+
+
+def two_devices() -> tf.distribute.MirroredStrategy:
+    [cpu] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def frozen_normalisation() -> keras.Model:
+    model = tiny_model()
+    for name in ("stem", "layer1"):
+        model.get_layer(name).get_layer("norm").trainable = False
+    return model
+
+
+def difference(variables: list, others: list) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(values(variables), values(others), strict=True))
+
+
+def between_devices(strategy: tf.distribute.Strategy, variables: list) -> float:
+    """The largest difference between what the two devices hold."""
+    copies = [strategy.experimental_local_results(variable.value) for variable in variables]
+    return max(float(np.abs(a.numpy().astype(np.float64) - b.numpy()).max()) for a, b in copies)
+
+
+def against_one_device(strategy: tf.distribute.Strategy, **settings: object) -> float:
+    """How far two devices with two parts each end from one device with one batch; 14 clips in updates of 4."""
+    alone = tiny_recipe(frozen_normalisation(), batch_size=4, **settings)
+    fit(alone, epochs=2, count=14)
+    with strategy.scope():
+        together = tiny_recipe(frozen_normalisation(), batch_size=2, accumulate_steps=2, **settings)
+    fit(together, epochs=2, count=14, validation_data=clips(5, seed=1))
+    assert [int(values([one.learner.optimizer.iterations])[0]) for one in (alone, together)] == [8, 8]
+    with alone.learner.weights_to_keep(), together.learner.weights_to_keep():
+        averages = difference(alone.learner.variables, together.learner.variables)
+    return max(averages, difference(alone.learner.variables, together.learner.variables))
+
+
+def main(output: Path) -> None:
+    strategy = two_devices()
+    found: dict[str, object] = {}
+    common = {"learning_rate": 0.01, "label_smoothing": 0.1, "ema_decay": 0.5, "learning_rates": {"logits": 0.02}}
+    # Clipping hides gradients that are too long: once with it, once without.
+    for name, clip_norm in (("adamw", 0.3), ("sgd", None)):
+        found[name] = against_one_device(strategy, optimizer=name, gradient_clip_norm=clip_norm, **common)
+
+    with strategy.scope():
+        learning = tiny_recipe(batch_size=4, unfreeze={2: ["stem"]}, ema_decay=0.5)
+    history = fit(learning, epochs=3, count=14, validation_data=clips(5, seed=1)).history
+    variables = [*learning.learner.variables, *learning.learner.optimizer.variables]
+    found["between_devices"] = between_devices(strategy, variables)
+    found["history"] = {name: [float(value) for value in column] for name, column in history.items()}
+    found["confusion"] = int(learning.confusion.matrix.sum())
+
+    with strategy.scope():
+        lowered = tiny_recipe(schedule={"name": "plateau", "patience": 1, "factor": 0.5}, learning_rate=0.1)
+    state = TrainingState(history=[{"val_loss": 1.0}] * 3)
+    fit(lowered, epochs=1, callbacks=lowered.callbacks_after_saving(state))
+    found["plateau"] = float(values([lowered.learner.optimizer.learning_rate])[0])
+
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    with strategy.scope():
+        mixed = tiny_recipe(batch_size=4, accumulate_steps=2, ema_decay=0.5, learning_rate=0.02)
+    found["mixed"] = fit(mixed, epochs=6, count=14).history["loss"]
+    output.write_text(json.dumps(found, default=float))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

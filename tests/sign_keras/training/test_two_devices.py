@@ -1,0 +1,42 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    output = tmp_path_factory.mktemp("devices") / "found.json"
+    command = [sys.executable, "-m", "tests.sign_keras.training.on_two_devices", str(output)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(output.read_text())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_two_devices_in_parts_end_where_one_device_in_one_batch_does(found, optimizer):
+    """With clipping (adamw) and without, uneven last batches, averages; batch normalisation frozen."""
+    assert found[optimizer] < 1e-5
+
+
+def test_devices_hold_the_same_weights_statistics_and_state(found):
+    assert found["between_devices"] == 0
+
+
+def test_plateau_lowers_the_rate_on_two_devices(found):
+    assert found["plateau"] == pytest.approx(0.1 / 4)
+
+
+def test_unfreezing_and_validation_work_on_two_devices(found):
+    assert np.isfinite(found["history"]["val_loss"]).all()
+    assert found["history"]["loss"][-1] < found["history"]["loss"][0]
+    assert found["confusion"] == 3 * 5  # three validations of five clips
+
+
+def test_mixed_precision_in_parts_learns_on_two_devices(found):
+    assert np.isfinite(found["mixed"]).all()
+    assert found["mixed"][-1] < found["mixed"][0]
