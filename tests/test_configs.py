@@ -1,0 +1,83 @@
+"""Every configuration of the repository builds, and asks for nothing that its model or its commands do not have."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sign_keras.config import load_config
+from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import KINETICS
+from sign_keras.train import prepare_records
+from sign_keras.training.freezing import Freezing
+from tests.conftest import REPOSITORY
+from tfrecords_tools.clips import SPLITS
+from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.sources import SOURCES
+from tfrecords_tools.synthetic.hand_shapes import LETTERS
+
+CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+NUM_GLOSSES = 10
+WORDS_CONFIGS = ("cnn_lstm", "r3d_18", "r2plus1d_18", "c3d")
+LETTERS_CONFIGS = ("static_frame_classifier", "static_r2plus1d", "static_c3d")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_model_is_built_and_has_the_stages_that_are_named(path: Path):
+    config = load_config(path)
+    model = build_model(config.model.without_weights(), config.sampling, NUM_GLOSSES, KINETICS)
+    assert model.output.shape == (None, NUM_GLOSSES)
+    assert model.inputs[0].shape[1:] == (
+        config.sampling.num_frames,
+        config.sampling.height,
+        config.sampling.width,
+        3,
+    )
+    freezing = Freezing(model, config.train)
+    last = max(config.train.unfreeze, default=1)
+    assert last <= config.train.epochs
+    learning = {epoch: (freezing.set_epoch(epoch), len(model.trainable_weights))[1] for epoch in range(1, last + 1)}
+    assert sorted(learning.values()) == list(learning.values())
+    assert learning[last] == len(freezing.ever_learning())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_its_commands_make_the_records_that_it_reads(path: Path):
+    config = load_config(path)
+    head = path.read_text(encoding="utf-8").split("\n\n")[0]
+    if config.records.prepare is not None:
+        assert config.records.prepare.source in SOURCES
+        return
+    maker = next(line for line in head.splitlines() if "--output" in line)
+    output = re.search(r"--output (\S+)", maker)
+    assert output is not None
+    assert config.records.directory.is_relative_to(output[1])
+    source = re.search(r"--source (\S+)", maker)
+    assert source is None or source[1] in SOURCES
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_weights_of_the_repository_are_there(path: Path):
+    model = load_config(path).model
+    for name in {"weights", "backbone_weights"} & set(type(model).model_fields):
+        value = getattr(model, name)
+        assert not value.startswith("sign_keras/") or (REPOSITORY / value).is_file()
+
+
+def test_static_signs_are_rendered_where_no_picture_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["records.prepare.synthesize.signers=3", "records.prepare.synthesize.letters=1"]
+    config = load_config(REPOSITORY / "configs" / f"{LETTERS_CONFIGS[0]}.yaml", overrides)
+    prepare_records(config)
+    info = DatasetInfo.load(config.records.directory)
+    assert {split: (part.clips, len(part.signers)) for split, part in info.splits.items()} == {
+        split: (len(LETTERS), 1) for split in SPLITS
+    }
+    assert info.clip_spec.keypoints is None
+    assert info.pixel_statistics is not None
+
+
+@pytest.mark.parametrize("names", [WORDS_CONFIGS, LETTERS_CONFIGS], ids=["words", "letters"])
+def test_experiments_on_the_same_signs_share_their_records(names: tuple[str, ...]):
+    records = [load_config(REPOSITORY / "configs" / f"{name}.yaml").records for name in names]
+    assert records == records[:1] * len(names)
