@@ -86,6 +86,9 @@ class CNNLSTMConfig(BackboneSettings):
         lstm_units: width of the LSTM.
         pooling: decide by the LSTM's ``last`` state, or by the ``mean`` of all.
         dropout: before the LSTM and before the head.
+        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, or from
+            ``python -m sign_keras.pretrain clips``): all of it where the head fits, else all but the head. Those of
+            the backbone are in it, and ``backbone_weights`` is not looked at.
     """
 
     architecture: Literal["cnn_lstm"]
@@ -93,6 +96,7 @@ class CNNLSTMConfig(BackboneSettings):
     lstm_units: int = pydantic.Field(ge=1)
     pooling: Literal["last", "mean"] = "last"
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    weights: str = "none"
 
 
 class FrameClassifierConfig(BackboneSettings):
