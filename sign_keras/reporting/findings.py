@@ -54,6 +54,15 @@ def seen_signers(info: DatasetInfo, split: str) -> set[str]:
     return {signer for part in used for signer in part.signers}
 
 
+def views_meaning(metrics: dict[str, Any]) -> str:
+    """A sentence on what each answer was averaged over; empty where it is the one that prediction gives."""
+    views = metrics.get("views", {})
+    count = views.get("crops", 1) * views.get("offsets", 1) * (2 if views.get("mirror") else 1)
+    if count == 1:
+        return ""
+    return f"Each answer is the mean over {count} views of the clip; predict looks once, and may be a little worse."
+
+
 def interval_meaning(metrics: dict[str, Any], run: Run | None) -> str:
     """The interval in a sentence or two."""
     low, high = (percent(bound) for bound in metrics["top1_interval"])

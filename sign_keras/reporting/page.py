@@ -98,6 +98,7 @@ def render_page(
         correct=round(metrics["top1"] * metrics["clips"]),
         people=findings.people(metrics, run),
         interval_meaning=findings.interval_meaning(metrics, run),
+        views_meaning=findings.views_meaning(metrics),
         limits=findings.limits(metrics, records.info, run),
         curves=charts.learning_curves(history, best),
         chart_size=(charts.WIDTH, charts.HEIGHT),

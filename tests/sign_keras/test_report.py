@@ -19,7 +19,7 @@ from sign_keras.reporting.charts import (
     reading_order,
     save_confusion_matrix,
 )
-from sign_keras.reporting.findings import interval_meaning, limits, people, percent
+from sign_keras.reporting.findings import interval_meaning, limits, people, percent, views_meaning
 from sign_keras.reporting.frames import clip_strips
 from sign_keras.run import HISTORY_NAME, Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec, SplitSettings
@@ -237,3 +237,16 @@ def test_percent_never_rounds_to_certainty():
         percent(share).replace("\N{NO-BREAK SPACE}", " ") for share in (0, 1e-6, 0.004, 0.873, 0.996, 0.99999, 1)
     ]
     assert shown == ["0 %", "< 0.1 %", "0.4 %", "87 %", "99.6 %", "> 99.9 %", "100 %"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({}, ""),
+        ({"views": {"crops": 1, "offsets": 1, "mirror": False}}, ""),
+        ({"views": {"crops": 3, "offsets": 2, "mirror": True}}, "mean over 12 views"),
+    ],
+)
+def test_an_average_over_views_is_said(metrics, said):
+    assert said in views_meaning(metrics)
+    assert bool(said) == bool(views_meaning(metrics))
