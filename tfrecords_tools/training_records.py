@@ -6,11 +6,9 @@ glosses are the sign's parameters, such as ``movement/circle``, and its labels t
 ``synthetic.SIGN_PARAMETERS``.
 """
 
-import os
 from pathlib import Path
 
 import cv2
-import loky
 import numpy as np
 from tqdm import tqdm
 
@@ -19,6 +17,7 @@ from tfrecords_tools.crop import cut, hand_crop
 from tfrecords_tools.extract import ExtractedClip, FrameEncoder
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.keypoints import HAND_GROUPS, ClipKeypoints
+from tfrecords_tools.processes import start_pool
 from tfrecords_tools.schema import encode_record
 from tfrecords_tools.shards import ShardWriter, count_records
 from tfrecords_tools.synthetic import JOINT_NAMES, SIGN_PARAMETERS, Film, training_clip
@@ -49,7 +48,7 @@ def render_training_records(
     paths = [directory / f"{name}-{shard:05d}.tfrecord" for shard in range(-(-num_clips // CLIPS_PER_SHARD))]
     missing = [(shard, path) for shard, path in enumerate(paths) if not path.exists()]
     if missing:
-        with loky.ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        with start_pool() as pool:
             futures = [
                 pool.submit(_render_shard, path, [seed, shard], num_frames, short_side) for shard, path in missing
             ]

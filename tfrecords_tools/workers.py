@@ -1,9 +1,5 @@
 """Extracting many clips at once, in worker processes that never load TensorFlow."""
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import islice
@@ -13,11 +9,11 @@ from loky.process_executor import BrokenProcessPool
 
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.extract import ExtractedClip, KeypointReader, SkippedClip, extract_clip
+from tfrecords_tools.processes import start_pool
 
 # Clips handed out ahead of the one being consumed, per worker: enough that a long clip does not let the others
 # wait, few enough for memory.
 CLIPS_AHEAD = 8
-PARENT_CHECK_SECONDS = 1.0
 
 Result = ExtractedClip | SkippedClip
 
@@ -69,7 +65,7 @@ class _Extraction:
 
     def _submit(self, clip: Clip) -> Future[Result]:
         if self._pool is None:
-            self._pool = _start_pool(self._workers)
+            self._pool = start_pool(self._workers)
         try:
             future: Future[Result] = self._pool.submit(extract_clip, clip, self._spec, self._reader)
         except BrokenProcessPool as error:  # a worker died since the last result
@@ -98,31 +94,12 @@ class _Extraction:
             self._pool = None
 
 
-def _start_pool(workers: int) -> loky.ProcessPoolExecutor:
-    # loky rather than multiprocessing: its workers do not import the caller's main module (and TensorFlow
-    # with it), and it notices a worker's death instead of waiting for ever.
-    return loky.ProcessPoolExecutor(max_workers=workers, initializer=_start_worker, initargs=(os.getpid(),))
-
-
-def _start_worker(parent: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent alone reacts and stops its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process soon after its parent: one that was killed has told its workers nothing."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_SECONDS)
-    os._exit(1)
-
-
 def _has_result(future: Future[Result]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _extract_alone(clip: Clip, spec: ClipSpec, reader: KeypointReader | None) -> Result:
-    pool = _start_pool(workers=1)
+    pool = start_pool(workers=1)
     try:
         result: Result = pool.submit(extract_clip, clip, spec, reader).result()
     except BrokenProcessPool:

@@ -7,15 +7,14 @@ signers nor its glosses.
 """
 
 import argparse
-import os
 from typing import Any
 
 import keras
-import loky
 import numpy as np
 from tqdm import tqdm
 
 from sign_keras.models.backbones import NUM_POINTS, build_backbone
+from tfrecords_tools.processes import start_pool
 from tfrecords_tools.synthetic import SHAPE_NAMES, training_frame
 
 CHUNK_FRAMES = 128
@@ -48,7 +47,7 @@ def render_chunk(seed: int, chunk: int, size: int) -> dict[str, np.ndarray]:
 def render_frames(num_frames: int, size: int, seed: int) -> dict[str, np.ndarray]:
     """Renders ``num_frames`` labelled frames on all cores; see ``render_chunk``."""
     chunks = -(-num_frames // CHUNK_FRAMES)
-    with loky.ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with start_pool() as pool:
         futures = [pool.submit(render_chunk, seed, chunk, size) for chunk in range(chunks)]
         parts = [future.result() for future in tqdm(futures, desc="rendering", unit="chunk", disable=None)]
     return {name: np.concatenate([part[name] for part in parts])[:num_frames] for name in parts[0]}

@@ -53,7 +53,6 @@ class Done:
 class ThisProcess:
     """Stands in for the pool of processes."""
 
-    def __init__(self, max_workers): ...
     def __enter__(self):
         return self
 
@@ -66,7 +65,7 @@ class ThisProcess:
 def test_shards_that_are_there_are_kept(tmp_path, monkeypatch):
     rendered = []
     monkeypatch.setattr(training_records, "_render_shard", lambda path, *_: rendered.append(path) or path.touch())
-    monkeypatch.setattr(training_records.loky, "ProcessPoolExecutor", ThisProcess)
+    monkeypatch.setattr(training_records, "start_pool", ThisProcess)
     paths = training_records.render_training_records(tmp_path, 65, 3, 48, seed=0)
     assert len(paths) == 2
     assert rendered == paths

@@ -1,13 +1,10 @@
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
 from tfrecords_tools import workers
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.extract import ExtractedClip, SkippedClip, extract_clip
@@ -87,39 +84,3 @@ def test_workers_never_load_tensorflow(clips, monkeypatch):
     # With keypoints, so that MediaPipe is loaded too.
     (result,) = extract_clips(clips[:1], ClipSpec(), workers=1)
     assert result.reason == ""
-
-
-ORPHANS = """
-import subprocess
-import sys
-import time
-from tfrecords_tools.clips import Clip, ClipSpec
-from tfrecords_tools.workers import extract_clips
-clips = [Clip(sys.argv[1], ("x",), str(number)) for number in range(99)]
-results = extract_clips(clips, ClipSpec(keypoints=None), workers=1)
-next(results)
-print(*results.gi_frame.f_locals["self"]._pool._processes, flush=True)
-sys.stdin.read()
-"""
-
-
-def test_workers_end_when_their_parent_is_killed(tmp_path, make_video):
-    path = make_video(tmp_path / "a.mp4")
-    command = [sys.executable, "-c", ORPHANS, str(path)]
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as parent:
-        (pid,) = map(int, parent.stdout.readline().split())
-        parent.kill()
-    deadline = time.monotonic() + 20
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not is_running(pid)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False

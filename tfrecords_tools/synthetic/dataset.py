@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
-import loky
 import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.processes import start_pool
 from tfrecords_tools.synthetic.anatomy import JOINT_NAMES
 from tfrecords_tools.synthetic.close_up import render_close_up
 from tfrecords_tools.synthetic.hand_shapes import LETTERS
@@ -148,6 +148,7 @@ def _save_npz(path: Path, **arrays: np.ndarray) -> None:
 
 def _render(output: Path, plan: SynthesisPlan, job: _Job) -> dict[str, str]:
     """Renders one file with its truth, unless both are there. Returns its manifest row, less the split."""
+    cv2.setNumThreads(1)  # the workers fill the cores already
     signer, rng = make_signer(plan.seed, job.signer_index), _job_rng(plan, job)
     suffix = ".png" if job.kind == _LETTER else ".mp4"
     media, truth = output / (job.stem + suffix), output / "joints" / (job.stem + ".npz")
@@ -253,10 +254,6 @@ def _claim(output: Path, plan: SynthesisPlan) -> None:
         )
 
 
-def _start_worker() -> None:
-    cv2.setNumThreads(1)  # the workers fill the cores already
-
-
 def _render_all(
     output: Path, plan: SynthesisPlan, jobs: list[_Job], workers: int, progress: bool
 ) -> list[dict[str, str]]:
@@ -265,13 +262,11 @@ def _render_all(
     rows: dict[int, dict[str, str]] = {}
     with bar:
         if workers == 1:
-            _start_worker()
             for number, job in enumerate(jobs):
                 rows[number] = _render(output, plan, job)
                 bar.update()
         else:
-            # loky: neither forked from a caller that may hold TensorFlow's threads, nor importing its main module.
-            with loky.ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
+            with start_pool(workers) as pool:
                 futures = {pool.submit(_render, output, plan, job): number for number, job in enumerate(jobs)}
                 try:
                     for future in as_completed(futures):

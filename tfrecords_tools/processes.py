@@ -1,0 +1,38 @@
+"""Pools of worker processes that outlive nobody."""
+
+import os
+import signal
+import threading
+import time
+
+import loky
+
+PARENT_CHECK_SECONDS = 1.0
+
+
+def start_pool(workers: int | None = None) -> loky.ProcessPoolExecutor:
+    """A pool whose processes end with this one, even when it is killed.
+
+    loky rather than multiprocessing: its workers do not import the caller's main module (and TensorFlow with it),
+    are not forked from a process that may hold TensorFlow's threads, and a worker's death is noticed instead of
+    waited out for ever.
+
+    Args:
+        workers: processes; by default one a core.
+    """
+    return loky.ProcessPoolExecutor(
+        max_workers=workers or loky.cpu_count(), initializer=_start_worker, initargs=(os.getpid(),)
+    )
+
+
+def _start_worker(parent: int) -> None:
+    # Ctrl-C reaches the whole process group; the parent alone reacts and stops its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after its parent: one that was killed has told its workers nothing."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
