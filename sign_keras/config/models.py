@@ -32,7 +32,15 @@ WITH_WIDTH = (
 
 
 class ModelSettings(Settings):
-    """What every architecture's section can do."""
+    """What every architecture's section has.
+
+    Attributes:
+        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, ``sign_keras.pretrain clips`` or
+            ``sign_keras.import_weights``): all of it where the head fits, else all but the head. A backbone's are
+            in it, and ``backbone_weights`` is then not looked at.
+    """
+
+    weights: str = "none"
 
     def without_weights(self) -> "ModelConfig":
         """The same architecture, begun from nothing: for a model whose own weights follow."""
@@ -86,9 +94,6 @@ class CNNLSTMConfig(BackboneSettings):
         lstm_units: width of the LSTM.
         pooling: decide by the LSTM's ``last`` state, or by the ``mean`` of all.
         dropout: before the LSTM and before the head.
-        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, or from
-            ``python -m sign_keras.pretrain clips``): all of it where the head fits, else all but the head. Those of
-            the backbone are in it, and ``backbone_weights`` is not looked at.
     """
 
     architecture: Literal["cnn_lstm"]
@@ -96,7 +101,6 @@ class CNNLSTMConfig(BackboneSettings):
     lstm_units: int = pydantic.Field(ge=1)
     pooling: Literal["last", "mean"] = "last"
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
-    weights: str = "none"
 
 
 class FrameClassifierConfig(BackboneSettings):
@@ -118,8 +122,6 @@ class VideoNetSettings(ModelSettings):
         pooling: of the last features over time: their ``mean``, or ``attention``, learned weights that say which
             moments matter.
         dropout: before the head.
-        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, or from
-            ``python -m sign_keras.import_weights``): all of it where the head fits, else all but the head.
         normalization: of pixels: by mean and standard deviation of the ``dataset`` (``dataset_info.json``), or of
             ``kinetics``, which torchvision's weights were trained with.
         remat: keep only the inputs of each block for the backward pass and compute the rest again: long clips then
@@ -129,7 +131,6 @@ class VideoNetSettings(ModelSettings):
     width: int = pydantic.Field(64, ge=4, le=512)
     pooling: Literal["mean", "attention"] = "mean"
     dropout: float = pydantic.Field(0.5, ge=0, lt=1)
-    weights: str = "none"
     normalization: Literal["dataset", "kinetics"] = "dataset"
     remat: bool = False
 

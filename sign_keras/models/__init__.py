@@ -1,5 +1,6 @@
 """Architectures, one per file, and the table that names them."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from sign_keras.models.c3d import build_c3d
 from sign_keras.models.cnn_lstm import build_cnn_lstm
 from sign_keras.models.frame_classifier import build_frame_classifier
 from sign_keras.models.mc3 import build_mc3
+from sign_keras.models.pretrained import load_pretrained
 from sign_keras.models.r2plus1d import build_r2plus1d
 from sign_keras.models.r3d import build_r3d
 from tfrecords_tools.clips import SamplingSpec
@@ -43,7 +45,12 @@ def build_model(
     Raises:
         UserError: weights that the configuration names cannot be had, or sizes or statistics do not do.
     """
-    return ARCHITECTURES[config.architecture](config, sampling, num_glosses, pixel_statistics)
+    build = ARCHITECTURES[config.architecture]
+    if config.weights == "none":
+        return build(config, sampling, num_glosses, pixel_statistics)
+    model = build(config.without_weights(), sampling, num_glosses, pixel_statistics)
+    load_pretrained(model, Path(config.weights), "model.weights")
+    return model
 
 
 def input_names(config: ModelConfig, sampling: SamplingSpec) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Source: Tran et al. 2015, arXiv:1412.0767, figure 3. As published in the standar
 with ``preserve_time`` pooling leaves time alone, and a mean over time and space stands in for the wide layers.
 """
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +12,6 @@ from sign_keras.config import C3DConfig
 from sign_keras.models.blocks3d import ConvStage, FoldedMaxPooling3D, SymmetricConv3D
 from sign_keras.models.clip_inputs import clip_inputs, normalized_clip
 from sign_keras.models.heads import classification_head, pool_clip
-from sign_keras.models.pretrained import load_pretrained
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.dataset_info import PixelStatistics
 
@@ -37,7 +35,7 @@ def build_c3d(
         A model from the inputs of ``clip_inputs`` to float32 logits ``[B, V]``.
 
     Raises:
-        UserError: the weights cannot be had or do not fit, or the dataset has no pixel statistics.
+        UserError: the dataset has no pixel statistics.
     """
     inputs = clip_inputs(sampling)
     features = normalized_clip(inputs, config.normalization, statistics)
@@ -59,10 +57,7 @@ def build_c3d(
     else:
         features = _wide_layers(features, None if mask is None else mask[:, ::time_stride], config)
     logits = classification_head(features, num_glosses, config.dropout)
-    model = keras.Model(inputs, logits, name="c3d")
-    if config.weights != "none":
-        load_pretrained(model, Path(config.weights), "model.weights")
-    return model
+    return keras.Model(inputs, logits, name="c3d")
 
 
 def _convolution(config: C3DConfig, factor: int) -> list[keras.layers.Layer]:

@@ -4,8 +4,6 @@ Source: the LRCN of Donahue et al. 2015, arXiv:1411.4389 (a CNN on each frame, a
 any backbone for the CNN; the decision by the last state or, as there, by the mean of all.
 """
 
-from pathlib import Path
-
 import keras
 
 from sign_keras.config import CNNLSTMConfig
@@ -13,7 +11,6 @@ from sign_keras.models.backbones import NUM_POINTS, build_backbone
 from sign_keras.models.clip_inputs import clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise, Motion
-from sign_keras.models.pretrained import load_pretrained
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.dataset_info import PixelStatistics
 
@@ -34,7 +31,7 @@ def build_cnn_lstm(
         where the sampling pads, to float32 logits ``[B, V]``.
 
     Raises:
-        UserError: weights that the configuration names cannot be had.
+        UserError: the backbone's weights cannot be had.
     """
     del statistics
     # Layers
@@ -43,7 +40,7 @@ def build_cnn_lstm(
         sampling.height,
         sampling.width,
         width_multiplier=config.backbone_width,
-        weights=config.backbone_weights if config.weights == "none" else "none",
+        weights=config.backbone_weights,
         preset=config.backbone_preset,
         batch_norm_momentum=config.backbone_batch_norm_momentum,
     )
@@ -62,7 +59,4 @@ def build_cnn_lstm(
     if by_frame:
         state = keras.layers.GlobalAveragePooling1D(name="mean_state")(state, mask=mask)  # [B, units]
     logits = classification_head(state, num_glosses, config.dropout)
-    model = keras.Model(inputs, logits, name="cnn_lstm")
-    if config.weights != "none":
-        load_pretrained(model, Path(config.weights), "model.weights")
-    return model
+    return keras.Model(inputs, logits, name="cnn_lstm")

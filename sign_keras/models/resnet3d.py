@@ -5,7 +5,6 @@ Sources: Hara et al. 2017, arXiv:1708.07632, and Tran et al. 2018, arXiv:1711.11
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 
@@ -13,7 +12,6 @@ from sign_keras.config import VideoResNetConfig
 from sign_keras.models.blocks3d import ResidualBlock
 from sign_keras.models.clip_inputs import clip_inputs, normalized_clip
 from sign_keras.models.heads import classification_head, pool_clip
-from sign_keras.models.pretrained import load_pretrained
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.dataset_info import PixelStatistics
 
@@ -45,7 +43,7 @@ def build_resnet3d(
         A model from the inputs of ``clip_inputs`` to float32 logits ``[B, V]``.
 
     Raises:
-        UserError: the weights cannot be had or do not fit, or the dataset has no pixel statistics.
+        UserError: the dataset has no pixel statistics.
     """
     inputs = clip_inputs(sampling)
     features = normalized_clip(inputs, config.normalization, statistics)
@@ -66,10 +64,7 @@ def build_resnet3d(
         features = keras.Sequential(blocks, name=f"layer{index + 1}")(features)
     features = pool_clip(features, config.pooling, inputs.get("frame_mask"), time_stride**3)
     logits = classification_head(features, num_glosses, config.dropout)
-    model = keras.Model(inputs, logits, name=f"{config.architecture}_{config.depth}")
-    if config.weights != "none":
-        load_pretrained(model, Path(config.weights), "model.weights")
-    return model
+    return keras.Model(inputs, logits, name=f"{config.architecture}_{config.depth}")
 
 
 def normalization(config: VideoResNetConfig) -> keras.layers.Layer:

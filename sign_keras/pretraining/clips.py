@@ -20,6 +20,7 @@ from sign_keras.data.parsing import parse_record
 from sign_keras.models import build_model
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import PixelStatistics
+from tfrecords_tools.moments import Moments
 from tfrecords_tools.synthetic import SIGN_PARAMETERS
 from tfrecords_tools.training_records import CLIPS_PER_SHARD, render_training_records
 
@@ -136,17 +137,14 @@ def _targets(parsed: Inputs, *, mirrored: tf.Tensor) -> Targets:
 
 def _pixel_statistics(shards: Sequence[Path]) -> PixelStatistics:
     """Of the first clips' frames, in [0, 255]."""
-    total = squares = tf.zeros(3, tf.float64)
-    count = 0
-    for record in _records(shards).take(STATISTICS_CLIPS):
-        for jpeg in parse_record(record, None)["jpegs"]:
-            pixels = tf.cast(tf.reshape(tf.io.decode_jpeg(jpeg, channels=3), [-1, 3]), tf.float64)
-            total += tf.reduce_sum(pixels, axis=0)
-            squares += tf.reduce_sum(pixels**2, axis=0)
-            count += len(pixels)
-    mean = total / count
-    deviation = tf.sqrt(squares / count - mean**2)
-    return PixelStatistics(mean=mean.numpy().tolist(), standard_deviation=deviation.numpy().tolist())
+    frames = (
+        tf.io.decode_jpeg(jpeg, channels=3).numpy()
+        for record in _records(shards).take(STATISTICS_CLIPS)
+        for jpeg in parse_record(record, None)["jpegs"]
+    )
+    moments = Moments.merged(Moments.of_values(frame.reshape(-1, 3)) for frame in frames)
+    mean, deviation = moments.mean_and_deviation()
+    return PixelStatistics.model_validate({"mean": mean, "standard_deviation": deviation})
 
 
 def _with_readers(model: keras.Model) -> keras.Model:
