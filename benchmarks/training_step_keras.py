@@ -16,6 +16,7 @@ import tensorflow as tf  # noqa: E402
 from sign_keras.config import ModelConfig, TrainConfig  # noqa: E402
 from sign_keras.models import build_model  # noqa: E402
 from sign_keras.models.blocks3d import SymmetricConv3D  # noqa: E402
+from sign_keras.models.clip_inputs import ClipInput  # noqa: E402
 from sign_keras.training.recipe import prepare  # noqa: E402
 from tfrecords_tools.clips import SamplingSpec  # noqa: E402
 
@@ -74,7 +75,7 @@ class Training:
         num_frames, height, width = shape
         sampling = SamplingSpec(num_frames=num_frames, height=height, width=width)
         with tf.distribute.MirroredStrategy().scope():
-            model = build_model(config, sampling, len(GLOSSES))
+            model = build_model(config, ClipInput(sampling), len(GLOSSES))
             self.learner = prepare(
                 model,
                 TrainConfig(**TRAIN),

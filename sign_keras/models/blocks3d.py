@@ -37,7 +37,9 @@ class SymmetricConv3D(keras.layers.Conv3D):
         if inputs.shape[1] == 1:  # a single frame meets only the middle of the kernel
             kernel = kernel[self.kernel_size[0] // 2 :][:1]
         if kernel.shape[0] == 1:
-            return _over_space(inputs[:, ::time_stride], kernel[0], space_strides)
+            if time_stride > 1:  # a slice of everything is copied all the same
+                inputs = inputs[:, ::time_stride]
+            return _over_space(inputs, kernel[0], space_strides)
         if self.kernel_size[1:] == (1, 1) and space_strides == [1, 1]:
             return _over_time(inputs, kernel[:, :, 0], time_stride)
         if self.strides == (1, 1, 1):
@@ -57,7 +59,7 @@ class SymmetricConv3D(keras.layers.Conv3D):
 def _over_space(inputs: Any, kernel: Any, strides: Sequence[int]) -> Any:
     """``[B, T, H, W, C]`` with ``[kh, kw, C, C']``, frame by frame."""
     size = kernel.shape[:2]
-    if max(size) == 1:
+    if max(size) == 1 < max(strides):
         # Pixels left out beforehand: for some numbers of channels TensorFlow 2.19's gradient of a strided 1 x 1
         # convolution writes beyond its memory on a CPU.
         inputs, strides = inputs[:, :, :: strides[0], :: strides[1]], (1, 1)
