@@ -33,8 +33,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sign_keras.bootstrap import bootstrap_interval
 from sign_keras.config import Config, load_config
-from sign_keras.metrics import bootstrap_interval
 from tfrecords_tools.clips import Clip, ClipSpec, stable_hash
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME

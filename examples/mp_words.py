@@ -119,7 +119,11 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Word]]:
 
 
 def read_clips(
-    folder: Path, split: str | None, tier: str | None, glosses: Iterable[str] | None = None
+    folder: Path,
+    split: str | None,
+    tier: str | None,
+    glosses: Iterable[str] | None = None,
+    signers: Collection[str] | None = None,
 ) -> Iterator[ArrayClip | SkippedPath]:
     """The clips of a folder, one signer's word in memory at a time, and what could not be read.
 
@@ -128,27 +132,29 @@ def read_clips(
         split: one of ``SPLITS``; None for all.
         tier: of the words; None for all.
         glosses: the words to take where no ``manifest.csv`` says of which tier a word is.
+        signers: whose clips to read; None for everybody's.
 
     Raises:
         UserError: a table makes no sense; or is missing, and nothing else says what it would.
     """
-    signers = _signers_of(folder, split)
+    known = _signers_of(folder, split)
+    wanted_signers = [signer for signer in known if signers is None or signer.name in signers]
     if not (folder / "manifest.csv").exists():
         if tier is not None and glosses is None:
             raise UserError(
                 f"{folder}: holds no manifest.csv to say which words are of tier {tier}; name the words with "
                 "--label-map FILE, or take all with --tier all"
             )
-        for signer in signers:
+        for signer in wanted_signers:
             if split in (None, signer.split):
                 wanted = None if glosses is None else frozenset(glosses)
                 yield from _read_signer(folder / f"{signer.name}.npz", signer, None, None, wanted)
         return
     manifest = read_manifest(folder)
-    for name in sorted(manifest.keys() - {signer.name for signer in signers}):
-        if (file := folder / f"{name}.npz").is_file():
+    for name in sorted(manifest.keys() - {signer.name for signer in known}):
+        if signers is None and (file := folder / f"{name}.npz").is_file():
             yield SkippedPath(str(file), "its signer has no row in splits.csv")
-    for signer in signers:
+    for signer in wanted_signers:
         if split in (None, signer.split):
             yield from _read_signer(folder / f"{signer.name}.npz", signer, manifest.get(signer.name, {}), tier)
 
@@ -231,7 +237,7 @@ def _read_word(
     sequences = archive[gloss + SEQUENCES] if gloss + SEQUENCES in archive else [""] * len(frames)
     for index, length in enumerate(lengths.tolist()):
         yield ArrayClip(
-            path=f"{_file_name(signer.name)}/{_file_name(gloss)}-{index:03}.npy",
+            path=clip_path(signer.name, gloss, index),
             array=holistic_array(frames[index, :length]),
             columns={
                 "gloss": gloss,
@@ -243,6 +249,11 @@ def _read_word(
             },
             modified_ns=modified_ns,
         )
+
+
+def clip_path(signer: str, gloss: str, index: int) -> str:
+    """The clip's name: a file that could hold it, by its place in the array of its signer's word."""
+    return f"{_file_name(signer)}/{_file_name(gloss)}-{index:03}.npy"
 
 
 def _file_name(text: str) -> str:

@@ -1,23 +1,17 @@
-"""How well a recogniser does on isolated signs: shared by training and evaluation, in plain NumPy.
-
-The 95 % interval is a cluster bootstrap: people are drawn with replacement, each with all of their clips, since
-clips of one person succeed and fail together. Drawing clips instead would promise too much, and so do plain
-percentiles where few people are drawn: these are expanded after Hesterberg (2015, What Teachers Should Know About
-the Bootstrap, The American Statistician 69(4): the "expanded percentile interval").
-"""
+"""How well a recogniser does on isolated signs: shared by training and evaluation, in plain NumPy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
 
+from sign_keras.bootstrap import bootstrap_interval
+from sign_keras.calibration import softmax
 from tfrecords_tools.label_map import LabelMap
 
 TOP_K = 5
-INTERVAL_TAIL = 0.025  # on each side: a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -30,6 +24,7 @@ class Predictions:
         media_ids: the clips' names.
         paths: the videos they came from.
         signers: who signs; empty where not known.
+        temperature: what logits are divided by for probabilities.
     """
 
     logits: np.ndarray
@@ -37,6 +32,7 @@ class Predictions:
     media_ids: list[str]
     paths: list[str]
     signers: list[str]
+    temperature: float = 1.0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,10 +44,8 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """``[N, V]`` float64: softmax of the logits."""
-        shifted = self.logits.astype(np.float64)
-        exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        """``[N, V]`` float64: softmax of the logits divided by the temperature."""
+        return softmax(self.logits, self.temperature)
 
 
 def isolated_metrics(
@@ -114,47 +108,6 @@ def label_ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     of_label = np.take_along_axis(logits, labels[:, None], axis=1)
     equal_before = (logits == of_label) & (np.arange(logits.shape[1]) < labels[:, None])
     return np.asarray(((logits > of_label) | equal_before).sum(axis=1))
-
-
-def bootstrap_interval(
-    correct: np.ndarray, signers: Sequence[str], samples: int, seed: int = 0
-) -> tuple[tuple[float, float], str]:
-    """95 % interval of the share of correct clips, by expanded percentiles; see the module's text.
-
-    Args:
-        correct: ``[N]`` bool.
-        signers: who signs each clip; empty where not known.
-        samples: resamplings.
-        seed: of the resampling.
-
-    Returns:
-        ``(low, high)``, always around the share itself, and what was resampled: ``signers`` or ``clips``.
-    """
-    over_signers = len({signer for signer in signers if signer}) > 1
-    owners = [signer if signer and over_signers else number for number, signer in enumerate(signers)]
-    places = {owner: place for place, owner in enumerate(dict.fromkeys(owners))}
-    clusters = np.array([places[owner] for owner in owners])
-    counts = np.stack([np.bincount(clusters, weights=correct), np.bincount(clusters)], axis=1)
-    # Clusters that look the same need not be told apart: few kinds remain, however many clips there are.
-    kinds, frequency = np.unique(counts, axis=0, return_counts=True)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(places), frequency / len(places), size=samples) @ kinds
-    tail = _expanded_tail(len(places))
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [tail, 1 - tail])
-    share = float(np.mean(correct))
-    return (min(float(low), share), max(float(high), share)), "signers" if over_signers else "clips"
-
-
-def _expanded_tail(count: int) -> float:
-    """The tail to cut off a bootstrap over ``count`` units, such that ``INTERVAL_TAIL`` of the truth lies beyond.
-
-    For a mean of ``count`` normal values, the bootstrap's spread is too small by ``sqrt((n - 1) / n)``, and its
-    tails are the normal distribution's instead of Student's t.
-    """
-    if count < 2:
-        return 0.0
-    quantile = np.sqrt(count / (count - 1)) * stats.t.ppf(INTERVAL_TAIL, count - 1)
-    return float(stats.norm.cdf(quantile))
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray, num_glosses: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from examples.mp_words import holistic_array, main, read_clips
-from tests.examples.conftest import edit, parted, read_csv, read_records, write_table
+from tests.examples.conftest import LENGTHS, edit, make_word, parted, read_csv, read_records, write_mp_words
 from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SkippedPath
 from tfrecords_tools.inspection.verify import inspect_records
@@ -16,46 +16,13 @@ from tfrecords_tools.label_map import LabelMap
 ODD_GLOSS = 'čaj/"káva", it\'s'
 SPLITS = {"anna": ("train", "ok"), "bob": ("val", "ok"), "čeněk": ("train", "suspect"), "dora": ("test", "ok")}
 TIERS = {"hello": "1", ODD_GLOSS: "1", "rare": "2"}
-LENGTHS = (4, 6, 3)
-
-
-def make_word(signer: str, gloss: str) -> np.ndarray:
-    """``[3, 6, 258]`` float16; the right hand never found, the rest after a clip's end zeros."""
-    rng = np.random.default_rng([*signer.encode(), *gloss.encode()])
-    frames = rng.uniform(0.1, 1, (len(LENGTHS), 6, 258)).astype(np.float16)
-    frames[:, :, 195:] = 0
-    for index, length in enumerate(LENGTHS):
-        frames[index, length:] = 0
-    return frames
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Four signers, three words each, three clips a word, in the layout of the real one."""
     folder = tmp_path / "mp_words"
-    folder.mkdir()
-    for signer in SPLITS:
-        arrays = {}
-        for gloss in TIERS:
-            arrays[gloss] = make_word(signer, gloss)
-            arrays[f"{gloss}__len"] = np.array(LENGTHS, np.int16)
-            arrays[f"{gloss}__seq"] = np.array([f"{gloss}/{index}" for index in range(len(LENGTHS))])
-        np.savez_compressed(folder / f"{signer}.npz", **arrays)
-    write_table(
-        folder / "splits.csv",
-        "signer,split,licence,status",
-        ((signer, split, "none stated", status) for signer, (split, status) in SPLITS.items()),
-    )
-    write_table(
-        folder / "manifest.csv",
-        "signer,split,gloss,tier,sequence,index_pose_hands,frames",
-        (
-            (signer, SPLITS[signer][0], gloss, TIERS[gloss], index, index, length)
-            for signer in SPLITS
-            for gloss in TIERS
-            for index, length in enumerate(LENGTHS)
-        ),
-    )
+    write_mp_words(folder, SPLITS, TIERS)
     return folder
 
 

@@ -1,0 +1,102 @@
+"""Trainings one after another, each in a process of its own: what is done is skipped, what was stopped goes on."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sign_keras.config import load_config
+from tfrecords_tools.command_line import UserError
+
+WRITTEN_BY_EVALUATION = ("metrics.json", "predictions.csv", "report.html")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training to do.
+
+    Attributes:
+        config: name of the configuration.
+        label: of the fold or the seed.
+        file: the configuration's.
+        overrides: of the file's settings.
+        run: its directory.
+    """
+
+    config: str
+    label: str
+    file: Path
+    overrides: tuple[str, ...]
+    run: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has been evaluated."""
+        return all((self.run / name).exists() for name in WRITTEN_BY_EVALUATION)
+
+
+def check_run(training: Training) -> None:
+    """Compares a run that was begun with the configuration that it is to have.
+
+    Raises:
+        UserError: they differ in more than the place of the records.
+    """
+    if not (training.run / "config.yaml").exists():
+        return
+    begun, wanted = (
+        load_config(training.run / "config.yaml"),
+        load_config(training.file, training.overrides),
+    )
+    if begun.model_copy(update={"records": wanted.records}) != wanted:
+        raise UserError(
+            f"{training.run}: was begun with another configuration than {training.file}; delete it, or give this "
+            "one another name with --set name=..."
+        )
+
+
+def train(training: Training) -> None:
+    """Trains and evaluates, in a process of its own, which gives its memory back.
+
+    Raises:
+        UserError: the training fails.
+    """
+    command = [sys.executable, "-m", "sign_keras.train", "--config", str(training.file)]
+    command += ["--run-dir", str(training.run)]
+    command += [argument for override in training.overrides for argument in ("--set", override)]
+    resume = ["--resume"] if (training.run / "config.yaml").exists() else []
+    status = subprocess.run([*command, *resume]).returncode
+    if status:
+        raise UserError(f"{training.run}: the training ended with status {status}; its own words are above")
+
+
+def train_all(trainings: Sequence[Training]) -> None:
+    """Does what has not been done yet, and says how long the rest will take.
+
+    Raises:
+        UserError: a run is of another configuration (found before anything is trained), or a training fails.
+    """
+    for training in trainings:
+        check_run(training)
+    left = [training for training in trainings if not training.is_done]
+    if len(left) < len(trainings):
+        print(f"{len(trainings) - len(left)} of {len(trainings)} trainings are done already")
+    minutes: dict[str, list[float]] = {}
+    for number, training in enumerate(left, start=1):
+        expected = expected_minutes(minutes, [later.config for later in left[number - 1 :]])
+        about = f"; about {max(1, round(expected))} min left" if minutes else ""
+        print(f"training {number} of {len(left)}: {training.run}{about}", flush=True)
+        started = time.monotonic()
+        train(training)
+        minutes.setdefault(training.config, []).append((time.monotonic() - started) / 60)
+
+
+def expected_minutes(minutes: Mapping[str, Sequence[float]], left: Sequence[str]) -> float:
+    """How long trainings of these configurations will take, after those that were timed.
+
+    A configuration that has not been timed is taken to need as long as the others.
+    """
+    means = {config: sum(times) / len(times) for config, times in minutes.items()}
+    overall = sum(means.values()) / max(1, len(means))
+    return sum(means.get(config, overall) for config in left)
