@@ -87,6 +87,7 @@ def import_resnet3d(
 
     from sign_keras.config import VideoResNetConfig
     from sign_keras.models import build_model
+    from sign_keras.models.clip_inputs import ClipInput
     from sign_keras.models.torchvision_weights import assign_tensors, resnet3d_places
     from tfrecords_tools.clips import SamplingSpec
 
@@ -97,7 +98,7 @@ def import_resnet3d(
     if head is None or head.ndim != 1:
         raise UserError(f"{what}: tensor fc.bias of shape [classes] is missing; is it another network's file?")
     # Weights do not depend on the clip's size.
-    model = build_model(config, SamplingSpec(num_frames=16, height=112, width=112), len(head))
+    model = build_model(config, ClipInput(SamplingSpec(num_frames=16, height=112, width=112)), len(head))
     assign_tensors(resnet3d_places(model), tensors, what)
     return model, section
 

@@ -41,9 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", dest="overrides", action="append", default=[], metavar="K=V", help="change a setting of the config"
     )
     clips.add_argument("--clips", type=int, default=10_240, metavar="N", help="rendered clips (default 10240)")
-    clips.add_argument("--epochs", type=int, default=2, metavar="N", help="passes over them (default 2)")
-    clips.add_argument("--batch-size", type=int, default=8, metavar="N", help="clips a step (default 8)")
-    clips.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="of AdamW (default 0.001)")
+    clips.add_argument("--epochs", type=int, default=8, metavar="N", help="passes over them (default 8)")
+    clips.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips a step (default 16)")
+    clips.add_argument("--learning-rate", type=float, default=2e-3, metavar="X", help="of AdamW (default 0.002)")
     clips.add_argument(
         "--keep-clips",
         type=Path,

@@ -12,6 +12,7 @@ import keras
 
 from sign_keras.config import Config, load_config
 from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
@@ -48,6 +49,11 @@ class Run:
     def clip_spec(self) -> ClipSpec:
         """What the model's input is made of: how the records were made, and what is sampled from them."""
         return self.info.clip_spec.model_copy(update={"sampling": self.config.sampling})
+
+    @property
+    def clip_input(self) -> ClipInput:
+        """What the model is told of its clips when it is built."""
+        return ClipInput(self.config.sampling, self.info.pixel_statistics, self.info.layout)
 
     @property
     def best_weights(self) -> Path:
@@ -99,7 +105,7 @@ class Run:
             raise UserError(f"{self.best_weights}: no such file; has an epoch of this run ended yet?")
         # The run's own weights follow: those that the training began with need not be there any more.
         config = self.config.model.without_weights()
-        model = build_model(config, self.config.sampling, len(self.label_map), self.info.pixel_statistics)
+        model = build_model(config, self.clip_input, len(self.label_map))
         try:
             model.load_weights(self.best_weights)
         except (ValueError, OSError, KeyError) as error:

@@ -6,33 +6,45 @@ from pathlib import Path
 import pytest
 
 from sign_keras.config import load_config
-from sign_keras.models import build_model
-from sign_keras.models.clip_inputs import KINETICS
+from sign_keras.models import build_model, input_names
+from sign_keras.models.clip_inputs import KINETICS, ClipInput
 from sign_keras.train import prepare_records
 from sign_keras.training.freezing import Freezing
 from tests.conftest import REPOSITORY
 from tfrecords_tools.clips import SPLITS
 from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.sources import SOURCES
 from tfrecords_tools.synthetic.hand_shapes import LETTERS
 
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 NUM_GLOSSES = 10
-WORDS_CONFIGS = ("cnn_lstm", "r3d_18", "r2plus1d_18", "c3d")
+KEYPOINT_CONFIGS = (
+    "keypoint_lstm",
+    "keypoint_gru",
+    "keypoint_transformer",
+    "keypoint_conv_transformer",
+    "keypoint_causal_conv",
+)
+WORDS_CONFIGS = ("cnn_lstm", "r3d_18", "r2plus1d_18", "c3d", *KEYPOINT_CONFIGS)
 LETTERS_CONFIGS = ("static_frame_classifier", "static_r2plus1d", "static_c3d")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_model_is_built_and_has_the_stages_that_are_named(path: Path):
     config = load_config(path)
-    model = build_model(config.model.without_weights(), config.sampling, NUM_GLOSSES, KINETICS)
+    sampling = config.sampling
+    clip = ClipInput(sampling, KINETICS, MEDIAPIPE_HOLISTIC)
+    model = build_model(config.model.without_weights(), clip, NUM_GLOSSES)
     assert model.output.shape == (None, NUM_GLOSSES)
-    assert model.inputs[0].shape[1:] == (
-        config.sampling.num_frames,
-        config.sampling.height,
-        config.sampling.width,
-        3,
-    )
+    shapes = {
+        "frames": (sampling.height, sampling.width, 3),
+        "keypoints": (len(MEDIAPIPE_HOLISTIC.names), 3),
+        "frame_mask": (),
+    }
+    assert {name: tensor.shape[1:] for name, tensor in model.input.items()} == {
+        name: (sampling.num_frames, *shapes[name]) for name in input_names(config.model, sampling)
+    }
     freezing = Freezing(model, config.train)
     last = max(config.train.unfreeze, default=1)
     assert last <= config.train.epochs

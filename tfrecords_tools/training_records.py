@@ -3,7 +3,8 @@
 What ``convert`` would make of such videos, without the videos: the hands' crop comes from the true joints, so
 neither H.264 nor MediaPipe is needed, and a clip takes a sixth of a second instead of most of one. A record's
 glosses are the sign's parameters, such as ``movement/circle``, and its labels their indices, in the order of
-``synthetic.SIGN_PARAMETERS``.
+``synthetic.SIGN_PARAMETERS``. Its keypoints are the hands' true joints, in widths and heights of the stored frames,
+those beyond their edges included.
 """
 
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.clips import Clip, ClipSpec
-from tfrecords_tools.crop import cut, hand_crop
+from tfrecords_tools.crop import CropBox, cut, hand_crop
 from tfrecords_tools.extract import ExtractedClip, FrameEncoder
-from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC, KeypointLayout
 from tfrecords_tools.keypoints import HAND_GROUPS, ClipKeypoints
 from tfrecords_tools.processes import start_pool
 from tfrecords_tools.schema import encode_record
@@ -25,6 +26,12 @@ from tfrecords_tools.synthetic.scene import hands_in_view
 
 CLIPS_PER_SHARD = 64
 FILM_SIZE = 224  # of the whole picture, pixels; hands cut out of it are about as sharp as in the rendered videos
+TRUE_HANDS = KeypointLayout.from_names(
+    "true_hands",
+    [name for name in JOINT_NAMES if name.startswith(HAND_GROUPS)],
+    [pair for pair in MEDIAPIPE_HOLISTIC.mirror_pairs if pair[0].startswith(HAND_GROUPS)],
+)
+"""What a record's keypoints are: 42 joints, the left hand's first; z is 0."""
 MARGINS = (0.15, 0.35)  # lowest and highest drawn around the hands: convert's is fixed, MediaPipe's error is not
 
 
@@ -44,7 +51,7 @@ def render_training_records(
         The shards.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    name = f"clips-{num_frames}x{short_side}-seed{seed}"
+    name = f"signs-{num_frames}x{short_side}-seed{seed}"
     paths = [directory / f"{name}-{shard:05d}.tfrecord" for shard in range(-(-num_clips // CLIPS_PER_SHARD))]
     missing = [(shard, path) for shard, path in enumerate(paths) if not path.exists()]
     if missing:
@@ -85,10 +92,21 @@ def _extract(clip: Clip, film: Film, short_side: int, margin: float) -> Extracte
         frame_rate=0.0,
         width=encoder.width,
         height=encoder.height,
-        keypoints=None,
+        keypoints=_hands_in(film, box),
         crop_box=box,
         pixels=encoder.moments(),
+        aspect_ratio=1.0,
     )
+
+
+def _hands_in(film: Film, box: CropBox) -> ClipKeypoints:
+    """The hands' joints, in widths and heights of what the box cuts out."""
+    num_frames = len(film.frames)
+    points = np.zeros((num_frames, len(TRUE_HANDS.names), 3), np.float16)
+    corner, size = np.array([box.x0, box.y0]), np.array([box.x1 - box.x0, box.y1 - box.y0])
+    joints = film.joints[:, [JOINT_NAMES.index(name) for name in TRUE_HANDS.names]]
+    points[:, :, :2] = (joints - corner) / size
+    return ClipKeypoints(points, np.zeros((num_frames, 0), np.float16), np.ones((num_frames, 2), bool))
 
 
 def _true_keypoints(film: Film) -> ClipKeypoints:

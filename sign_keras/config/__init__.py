@@ -6,6 +6,16 @@ Unknown keys are errors, and all faults of a file are reported at once.
 
 from sign_keras.config.data import AugmentConfig, DataConfig, MixConfig
 from sign_keras.config.experiment import Config, load_config
+from sign_keras.config.keypoint_augment import KeypointAugmentConfig
+from sign_keras.config.keypoint_models import (
+    KeypointConvTransformerConfig,
+    KeypointGRUConfig,
+    KeypointLSTMConfig,
+    KeypointModelSettings,
+    KeypointRNNSettings,
+    KeypointTransformerConfig,
+)
+from sign_keras.config.keypoints import FeaturesConfig
 from sign_keras.config.models import (
     BackboneSettings,
     C3DConfig,
@@ -17,6 +27,7 @@ from sign_keras.config.models import (
     R3DConfig,
     VideoResNetConfig,
 )
+from sign_keras.config.no_sign import NonSignKind, NoSignConfig
 from sign_keras.config.records import PrepareConfig, RecordsConfig, SynthesizeConfig
 from sign_keras.config.results import EvaluateConfig, ExportConfig, ViewsConfig
 from sign_keras.config.training import TrainConfig
@@ -30,10 +41,20 @@ __all__ = [
     "DataConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "FeaturesConfig",
     "FrameClassifierConfig",
+    "KeypointAugmentConfig",
+    "KeypointConvTransformerConfig",
+    "KeypointGRUConfig",
+    "KeypointLSTMConfig",
+    "KeypointModelSettings",
+    "KeypointRNNSettings",
+    "KeypointTransformerConfig",
     "MC3Config",
     "MixConfig",
     "ModelConfig",
+    "NoSignConfig",
+    "NonSignKind",
     "PrepareConfig",
     "R2Plus1DConfig",
     "R3DConfig",

@@ -2,6 +2,8 @@
 
 import pydantic
 
+from sign_keras.config.keypoint_augment import KeypointAugmentConfig
+from sign_keras.config.no_sign import NoSignConfig
 from tfrecords_tools.settings import Settings
 
 
@@ -14,6 +16,7 @@ class AugmentConfig(Settings):
         temporal_jitter: 0 takes the middle of each of the T equal parts of a clip, 1 anywhere within.
         speed: the T frames cover ``[1 - speed, 1 + speed]`` of the span that they usually do, at a random place:
             less makes signing slower and cuts it, more makes it faster and holds the clip's ends.
+        shift: what they cover is moved in time by up to this share of itself, to either side.
         zoom: the window's side is drawn from ``[1 - zoom, 1]`` of the frame's, and its place at random.
         aspect: the window's width over its height is drawn from ``[1 / (1 + aspect), 1 + aspect]``.
         rotation: degrees, drawn from ``[-rotation, rotation]``.
@@ -29,6 +32,7 @@ class AugmentConfig(Settings):
 
     temporal_jitter: float = pydantic.Field(1.0, ge=0, le=1)
     speed: float = pydantic.Field(0.0, ge=0, le=0.5)
+    shift: float = pydantic.Field(0.0, ge=0, le=0.5)
     zoom: float = pydantic.Field(0.0, ge=0, lt=1)
     aspect: float = pydantic.Field(0.0, ge=0, le=1)
     rotation: float = pydantic.Field(0.0, ge=0, le=45)
@@ -43,7 +47,7 @@ class AugmentConfig(Settings):
     @property
     def changes_pictures(self) -> bool:
         """False where only the choice of frames varies: the warp, six times the decoding, is then spared."""
-        in_time = {name: getattr(self, name) for name in ("temporal_jitter", "speed", "consistent")}
+        in_time = {name: getattr(self, name) for name in ("temporal_jitter", "speed", "shift", "consistent")}
         return self != AugmentConfig(**in_time)
 
 
@@ -80,15 +84,19 @@ class DataConfig(Settings):
             the first epoch.
         shuffle_clips: clips held ready to draw from.
         augment: of the training split alone.
+        augment_keypoints: of the training split alone; what happens to keypoints besides.
         mix: of the training split alone; not for models that take keypoints.
         oversample: how far rare glosses catch up with frequent ones in an epoch: 0 leaves the records' frequencies,
             1 gives every gloss as many clips. An epoch stays as long.
         shuffle_labels: a control that must fail: training labels are dealt at random.
+        no_sign: a gloss for "no sign", and clips made up for it; null: every answer is a sign.
     """
 
     cache: str = "none"
     shuffle_clips: int = pydantic.Field(1024, ge=1)
     augment: AugmentConfig = AugmentConfig()
+    augment_keypoints: KeypointAugmentConfig = KeypointAugmentConfig()
     mix: MixConfig = MixConfig()
     oversample: float = pydantic.Field(0.0, ge=0, le=1)
     shuffle_labels: bool = False
+    no_sign: NoSignConfig | None = None

@@ -34,6 +34,16 @@ class Config(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
     export: ExportConfig = ExportConfig()
 
+    @pydantic.model_validator(mode="after")
+    def _streams_have_a_rate(self) -> "Config":
+        if self.model.is_causal and self.sampling.frame_rate is None:
+            raise ValueError(
+                "sampling.frame_rate: missing, so that frames are spread over the whole clip, but the model is "
+                "causal and is to see them as they come; set it to the stream's rate, e.g. 30, or set "
+                "model.features.causal to false"
+            )
+        return self
+
     def to_yaml(self) -> str:
         """The resolved configuration, readable by ``load_config``."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

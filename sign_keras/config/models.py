@@ -1,10 +1,11 @@
 """One section for each architecture; ``architecture`` says which."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
-from tfrecords_tools.settings import Settings
+from sign_keras.config.keypoint_models import KeypointModelConfig
+from sign_keras.config.model_settings import ModelSettings
 
 BackboneName = Literal[
     "mobilenet_v2",
@@ -29,24 +30,6 @@ WITH_WIDTH = (
     "mobilenet_v3_small",
     "mobilenet_v3_large",
 )
-
-
-class ModelSettings(Settings):
-    """What every architecture's section has.
-
-    Attributes:
-        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, ``sign_keras.pretrain clips`` or
-            ``sign_keras.import_weights``): all of it where the head fits, else all but the head. A backbone's are
-            in it, and ``backbone_weights`` is then not looked at.
-    """
-
-    weights: str = "none"
-
-    def without_weights(self) -> "ModelConfig":
-        """The same architecture, begun from nothing: for a model whose own weights follow."""
-        names = {"weights", "backbone_weights"} & set(type(self).model_fields)
-        changed: Any = self.model_copy(update=dict.fromkeys(names, "none"))
-        return changed
 
 
 class BackboneSettings(ModelSettings):
@@ -207,6 +190,12 @@ class C3DConfig(VideoNetSettings):
 
 VideoResNetConfig = R3DConfig | R2Plus1DConfig | MC3Config
 ModelConfig = Annotated[
-    CNNLSTMConfig | R3DConfig | R2Plus1DConfig | MC3Config | C3DConfig | FrameClassifierConfig,
+    CNNLSTMConfig
+    | R3DConfig
+    | R2Plus1DConfig
+    | MC3Config
+    | C3DConfig
+    | FrameClassifierConfig
+    | KeypointModelConfig,
     pydantic.Field(discriminator="architecture"),
 ]

@@ -1,5 +1,6 @@
 """What comes out of a training: evaluation and exports."""
 
+from pathlib import Path
 from typing import Literal
 
 import pydantic
@@ -28,11 +29,18 @@ class EvaluateConfig(Settings):
         split: which clips; the report's numbers are theirs.
         views: what the answer for a clip is averaged over.
         bootstrap_samples: resamplings of signers behind the 95 % interval.
+        false_alarm_rate: at most this share of validation clips without a sign may be taken for one: so the
+            threshold is chosen below which an answer counts as no sign. Where there are no such clips, at most
+            this share of the accepted validation answers may be wrong.
+        unknown_records: records of signs that the model does not know (clips of those that it knows are left out):
+            their validation clips count as clips without a sign, and their clips of ``split`` are tested.
     """
 
     split: Literal["train", "validation", "test"] = "test"
     views: ViewsConfig = ViewsConfig()
     bootstrap_samples: int = pydantic.Field(2000, ge=100)
+    false_alarm_rate: float = pydantic.Field(0.05, ge=0, lt=1)
+    unknown_records: Path | None = None
 
 
 class ExportConfig(Settings):

@@ -160,6 +160,18 @@ ClassWeights = Annotated[
 ]
 
 
+class AdversarialWeightsConfig(Settings):
+    """Gradients taken at the worst weights nearby, Wu et al. 2020.
+
+    Attributes:
+        delta: how near: this share of each weight's length.
+        start_epoch: the first epoch of it, from 1.
+    """
+
+    delta: float = pydantic.Field(0.01, gt=0, le=1)
+    start_epoch: int = pydantic.Field(1, ge=1)
+
+
 class TrainConfig(Settings):
     """How the model learns.
 
@@ -181,6 +193,7 @@ class TrainConfig(Settings):
         freeze: stages that never learn.
         unfreeze: ``{epoch: stages}``: these learn from the beginning of that epoch on, and not before.
         ema_decay: validate and keep an exponential moving average of the weights; null: the weights themselves.
+        adversarial_weights: take each update's gradient at the worst weights nearby; null: at the weights.
         gradient_clip_norm: no update's gradient, over all weights, is longer; null: no limit.
         precision: compute dtype policy.
         early_stopping_patience: epochs without a better ``monitor`` before stopping.
@@ -201,6 +214,7 @@ class TrainConfig(Settings):
     freeze: StageNames = ()
     unfreeze: dict[Annotated[int, pydantic.Field(ge=2)], StageNames] = pydantic.Field(default_factory=dict)
     ema_decay: float | None = pydantic.Field(None, gt=0, lt=1)
+    adversarial_weights: AdversarialWeightsConfig | None = None
     gradient_clip_norm: Positive | None = 1.0
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     early_stopping_patience: int = pydantic.Field(10, ge=1)

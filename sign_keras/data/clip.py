@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from sign_keras.config import AugmentConfig
+from sign_keras.config import AugmentConfig, KeypointAugmentConfig
 from sign_keras.data.draws import Draw, PictureDraw
-from sign_keras.data.sampling import sample_frames
-from sign_keras.data.transforms import augment_frames, augment_keypoints
+from sign_keras.data.keypoint_transforms import augment_keypoints, between_frames
+from sign_keras.data.sampling import Moments, sample_moments
+from sign_keras.data.transforms import augment_frames
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.keypoint_layout import KeypointLayout
 
@@ -21,6 +22,7 @@ def prepare_clip(
     *,
     layout: KeypointLayout | None = None,
     augment: AugmentConfig | None = None,
+    of_keypoints: KeypointAugmentConfig | None = None,
     drawn: Draw | None = None,
 ) -> Inputs:
     """Makes a clip.
@@ -31,28 +33,45 @@ def prepare_clip(
         input_names: what to make, among ``frames``, ``keypoints`` and ``frame_mask``.
         layout: of the keypoints.
         augment: in training: what ``drawn`` was drawn from.
+        of_keypoints: in training: what ``drawn.keypoints`` was drawn from.
         drawn: in training, the clip's augmentation; in an evaluation over several views, one of ``views``.
 
     Returns:
         ``frames`` ``[T, H, W, 3]`` uint8, ``keypoints`` ``[T, K, 3]`` float32 with NaN where missing,
         ``frame_mask`` ``[T]`` bool; those asked for.
     """
-    when = (drawn.offsets, drawn.span, drawn.place) if drawn else ()
-    indices, mask = sample_frames(parsed["timestamps"], sampling, *when)
+    moments = sample_moments(parsed["timestamps"], sampling, *(drawn.when if drawn else ()))
     picture = drawn.picture if drawn and (augment is None or augment.changes_pictures) else None
     inputs = {}
     if "frames" in input_names:
-        inputs["frames"] = _frames(parsed, indices, sampling, augment, picture)
+        inputs["frames"] = _frames(parsed, moments.indices, sampling, augment, picture)
     if "keypoints" in input_names:
-        keypoints = tf.gather(parsed["keypoints"], indices)
-        if picture is not None and layout is not None:
+        keypoints = _keypoints_at(moments, parsed["keypoints"], sampling, of_keypoints)
+        if drawn is not None and layout is not None:
             aspect = parsed["aspect_ratio"]
-            aspect = tf.where(aspect > 0, aspect, 1.0)  # not known: square
-            keypoints = augment_keypoints(keypoints, picture, layout, aspect)
+            keypoints = augment_keypoints(
+                keypoints,
+                layout,
+                tf.where(aspect > 0, aspect, 1.0),  # not known: square
+                picture=picture,
+                own=drawn.keypoints,
+                config=of_keypoints,
+                may_mirror=augment is None or augment.mirror > 0,
+            )
         inputs["keypoints"] = keypoints
     if "frame_mask" in input_names:
-        inputs["frame_mask"] = mask
+        inputs["frame_mask"] = moments.mask
     return inputs
+
+
+def _keypoints_at(
+    moments: Moments, keypoints: tf.Tensor, sampling: SamplingSpec, config: KeypointAugmentConfig | None
+) -> tf.Tensor:
+    if config is not None and config.interpolate:
+        taken = between_frames(keypoints, moments.indices, moments.shares)
+    else:
+        taken = tf.gather(keypoints, moments.indices)
+    return tf.ensure_shape(taken, [sampling.num_frames, *keypoints.shape[1:]])
 
 
 def _frames(

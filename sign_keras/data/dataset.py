@@ -4,17 +4,19 @@ The order of clips and every augmentation follow from (seed, epoch, place in the
 that was stopped goes on with the very batches that it would have seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from sign_keras.config import AugmentConfig, DataConfig, MixConfig
+from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, MixConfig, NoSignConfig
 from sign_keras.data.clip import Inputs, prepare_clip
 from sign_keras.data.draws import Draw, draw
+from sign_keras.data.keypoint_transforms import check_keypoint_augmentation
 from sign_keras.data.mixing import draw_mix, mix
+from sign_keras.data.no_sign import feasible_kinds, make_non_sign, model_label_map
 from sign_keras.data.oversampling import balanced_counts, redeal
 from sign_keras.data.parsing import parse_record
 from tfrecords_tools.clips import SamplingSpec
@@ -26,7 +28,9 @@ from tfrecords_tools.shards import find_shards
 # What names a clip in reports; beside the inputs and the label in evaluation batches.
 METADATA = ("media_id", "path", "signer", "gloss")
 # Of an epoch's randomness: clips take the numbers from 0, their place in the epoch.
-MIX_STREAM, REDEAL_STREAM = -1, -2
+MIX_STREAM, REDEAL_STREAM, NO_SIGN_STREAM = -1, -2, -3
+# A parsed record and its label, and a seed, to those that take their place.
+Replacement = Callable[[Inputs, tf.Tensor, tf.Tensor], tuple[Inputs, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,19 @@ class Records:
             split: which clips.
 
         Raises:
-            UserError: the split is empty, a shard is damaged, or clips of keypoints were to be mixed.
+            UserError: the split is empty, a shard is damaged, clips of keypoints were to be mixed, no non-signs can
+                be made up, or keypoints were to be changed that are not there.
         """
         if config.mix.is_on and "keypoints" in self.input_names:
             raise UserError(
                 "data.mix: blends pictures, but the model takes keypoints, and two people's make no signer; leave "
                 "data.mix out"
             )
+        check_keypoint_augmentation(config.augment_keypoints, self.input_names, self.info.layout)
+        of_keypoints = config.augment_keypoints if config.augment_keypoints.is_on else None
         num_clips = self.num_clips(split)
+        num_glosses = len(model_label_map(self.label_map, config.no_sign))
+        replace = self._replacement(config.no_sign)
         records = self._parsed(split, config.cache)
         deal = _random_labels(num_clips, len(self.label_map), seed) if config.shuffle_labels else None
 
@@ -105,14 +114,15 @@ class Records:
 
             def prepare(place: tf.Tensor, clip: tuple[tf.Tensor, Inputs]) -> tuple[Inputs, tf.Tensor]:
                 index, parsed = clip
-                drawn = draw(config.augment, self.sampling.num_frames, _stream(order, place))
-                inputs = self.prepare(parsed, config.augment, drawn)
                 label = self._label(parsed) if deal is None else tf.gather(deal, index)
-                return inputs, label
+                if replace is not None:
+                    parsed, label = replace(parsed, label, _stream(_stream(order, NO_SIGN_STREAM), place))
+                drawn = draw(config.augment, self.sampling.num_frames, _stream(order, place), of_keypoints)
+                return self.prepare(parsed, config.augment, of_keypoints, drawn), label
 
             batches = clips.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
             if config.mix.is_on:
-                batches = self._mixed(batches, config.mix, _stream(order, MIX_STREAM))
+                batches = self._mixed(batches, config.mix, num_glosses, _stream(order, MIX_STREAM))
             return batches
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
@@ -140,10 +150,80 @@ class Records:
         count = -(-self.num_clips(split) // batch_size)
         return _tuned(batches.apply(tf.data.experimental.assert_cardinality(count)))
 
-    def prepare(self, parsed: Inputs, augment: AugmentConfig | None = None, drawn: Draw | None = None) -> Inputs:
+    def non_sign_batches(
+        self, split: str, batch_size: int, config: NoSignConfig, count: int | None = None
+    ) -> tf.data.Dataset:
+        """Clips without a sign, made up from those of a split, always the same; as ``evaluation_batches``.
+
+        Metadata are those of the clip that each was made of, but for ``gloss``: there it says what was made.
+
+        Args:
+            split: one is made of each of its clips.
+            batch_size: clips a batch.
+            config: what is made up; kinds take turns.
+            count: so many, evenly over the split; None: all.
+
+        Raises:
+            UserError: the split is empty, a shard is damaged, or no kind is feasible.
+        """
+        kinds = feasible_kinds(config, self.input_names, self.info.layout, self.sampling.num_frames)
+        label, held = self._no_sign_id(config), self.num_clips(split)
+        wanted = held if count is None else min(count, held)
+
+        def prepare(number: tf.Tensor, clip: tuple[tf.Tensor, Inputs]) -> tuple[Inputs, tf.Tensor, Inputs]:
+            parsed = clip[1]
+            kind = tf.cast(number % len(kinds), tf.int32)
+            metadata = {name: parsed[name] for name in METADATA if name != "gloss"}
+            seed = _stream(tf.constant([0, NO_SIGN_STREAM], tf.int64), number)
+            made = make_non_sign(parsed, kinds, kind, self.info.layout, seed)
+            return self.prepare(made), tf.constant(label, tf.int32), {**metadata, "gloss": tf.gather(kinds, kind)}
+
+        chosen = self._parsed(split, cache="none").enumerate()
+        chosen = chosen.filter(lambda place, _: (place + 1) * wanted // held > place * wanted // held)
+        batches = chosen.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        return _tuned(batches.apply(tf.data.experimental.assert_cardinality(-(-wanted // batch_size))))
+
+    def _no_sign_id(self, config: NoSignConfig) -> int:
+        return model_label_map(self.label_map, config).id(config.gloss)
+
+    def _replacement(self, config: NoSignConfig | None) -> Replacement | None:
+        """What puts made-up non-signs in the place of some training clips; None where none are wanted."""
+        share = 0.0 if config is None else config.made_up_share(self.label_map.glosses)
+        if config is None or not share:
+            return None
+        kinds = feasible_kinds(config, self.input_names, self.info.layout, self.sampling.num_frames)
+        no_sign = self._no_sign_id(config)
+
+        def replace(parsed: Inputs, label: tf.Tensor, seed: tf.Tensor) -> tuple[Inputs, tf.Tensor]:
+            uniform = tf.random.stateless_uniform([2], _stream(seed, 0))
+            kind = tf.cast(uniform[1] * len(kinds), tf.int32)
+            return tf.cond(
+                uniform[0] < share,
+                lambda: (
+                    make_non_sign(parsed, kinds, kind, self.info.layout, _stream(seed, 1)),
+                    tf.constant(no_sign),
+                ),
+                lambda: (dict(parsed), label),
+            )
+
+        return replace
+
+    def prepare(
+        self,
+        parsed: Inputs,
+        augment: AugmentConfig | None = None,
+        of_keypoints: KeypointAugmentConfig | None = None,
+        drawn: Draw | None = None,
+    ) -> Inputs:
         """One parsed record to one clip of model inputs; see ``prepare_clip``."""
         return prepare_clip(
-            parsed, self.sampling, self.input_names, layout=self.info.layout, augment=augment, drawn=drawn
+            parsed,
+            self.sampling,
+            self.input_names,
+            layout=self.info.layout,
+            augment=augment,
+            of_keypoints=of_keypoints,
+            drawn=drawn,
         )
 
     def _parsed(self, split: str, cache: str) -> tf.data.Dataset:
@@ -169,10 +249,12 @@ class Records:
         wanted = balanced_counts(natural, oversample)
         return redeal(clips, lambda clip: clip[1]["labels"][0], natural, wanted.tolist(), seed)
 
-    def _mixed(self, batches: tf.data.Dataset, config: MixConfig, seed: tf.Tensor) -> tf.data.Dataset:
+    def _mixed(
+        self, batches: tf.data.Dataset, config: MixConfig, num_glosses: int, seed: tf.Tensor
+    ) -> tf.data.Dataset:
         def mix_batch(number: tf.Tensor, batch: tuple[Inputs, tf.Tensor]) -> tuple[Inputs, tf.Tensor]:
             drawn = draw_mix(config, tf.size(batch[1]), _stream(seed, number))
-            return mix(*batch, len(self.label_map), drawn, tube=config.tube)
+            return mix(*batch, num_glosses, drawn, tube=config.tube)
 
         return batches.enumerate().map(mix_batch, tf.data.AUTOTUNE, deterministic=True)
 

@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sign_keras.config import AugmentConfig
+from sign_keras.config import AugmentConfig, KeypointAugmentConfig
+from sign_keras.data.keypoint_draws import NUM_OF_CLIP, KeypointDraw, draw_keypoints
 
 # Uniform numbers of a clip, in the order in which the steps that use them were added to the project: eight, one
-# for each frame's jitter, and these. A new step's come last, so that a seed goes on giving what it gave.
-NUM_FIRST, NUM_ADDED = 8, 5
+# for each frame's jitter, these, and where keypoints are changed by themselves, those of ``keypoint_draws``. A new
+# step's come last, so that a seed goes on giving what it gave.
+NUM_FIRST, NUM_ADDED = 8, 6
 NUM_OF_PICTURE = NUM_FIRST + 3
 
 
@@ -46,27 +48,40 @@ class Draw(NamedTuple):
 
     Attributes:
         offsets: ``[T]`` in [0, 1): where in its part of the clip each frame is taken.
-        span: how much of the usual span the frames cover; see ``sample_frames``.
+        span: how much of the usual span the frames cover; see ``sample_moments``.
         place: in [0, 1], where a span lies that is shorter or longer than the clip.
-        picture: the rest.
+        shift: how much later everything is taken; see ``sample_moments``.
+        picture: what happens to pictures, and to keypoints with them.
+        keypoints: what happens to keypoints alone; None: nothing.
     """
 
     offsets: tf.Tensor
     span: tf.Tensor
     place: tf.Tensor
+    shift: tf.Tensor
     picture: PictureDraw
+    keypoints: KeypointDraw | None = None
+
+    @property
+    def when(self) -> tuple[tf.Tensor, ...]:
+        """What ``sample_moments`` takes."""
+        return self.offsets, self.span, self.place, self.shift
 
 
-def draw(config: AugmentConfig, num_frames: int, seed: tf.Tensor) -> Draw:
+def draw(
+    config: AugmentConfig, num_frames: int, seed: tf.Tensor, of_keypoints: KeypointAugmentConfig | None = None
+) -> Draw:
     """Draws one clip's augmentation.
 
     Args:
         config: ranges.
         num_frames: ``T``.
         seed: ``[2]`` int64.
+        of_keypoints: ranges of what happens to keypoints alone; None: nothing does.
     """
-    uniform = tf.random.stateless_uniform([NUM_FIRST + num_frames + NUM_ADDED], seed)
-    first, jitter, added = tf.split(uniform, [NUM_FIRST, num_frames, NUM_ADDED])
+    num_own = 0 if of_keypoints is None else NUM_OF_CLIP + num_frames
+    uniform = tf.random.stateless_uniform([NUM_FIRST + num_frames + NUM_ADDED + num_own], seed)
+    first, jitter, added, own = tf.split(uniform, [NUM_FIRST, num_frames, NUM_ADDED, num_own])
     if config.consistent:
         picture = tf.concat([first, added[:3]], axis=0)
     else:
@@ -76,7 +91,9 @@ def draw(config: AugmentConfig, num_frames: int, seed: tf.Tensor) -> Draw:
         offsets=0.5 + config.temporal_jitter * (jitter - 0.5),
         span=1 + (2 * added[3] - 1) * config.speed,
         place=added[4] if config.speed else tf.constant(0.5),
+        shift=(2 * added[5] - 1) * config.shift,
         picture=_draw_picture(config, picture),
+        keypoints=None if of_keypoints is None else draw_keypoints(of_keypoints, num_frames, own),
     )
 
 

@@ -1,6 +1,6 @@
-"""Augmentation: pure functions of a clip and one draw, the same for all its frames and keypoints.
+"""Augmentation of frames: pure functions of a clip and one draw, the same for all of them.
 
-Time is never reversed. What is drawn, and from what, is in ``draws``.
+Time is never reversed. What is drawn, and from what, is in ``draws``; keypoints are in ``keypoint_transforms``.
 """
 
 import tensorflow as tf
@@ -9,7 +9,6 @@ from sign_keras.config import AugmentConfig
 from sign_keras.data.blur import blur
 from sign_keras.data.colour import changes_colour, recolour
 from sign_keras.data.draws import PictureDraw
-from tfrecords_tools.keypoint_layout import KeypointLayout
 
 
 def augment_frames(
@@ -77,29 +76,3 @@ def _source_places(
         tf.reshape(tf.clip_by_value(source_y, 0.0, last_y), [-1]),
         tf.reshape(tf.clip_by_value(source_x, 0.0, last_x), [-1]),
     )
-
-
-def augment_keypoints(
-    keypoints: tf.Tensor, drawn: PictureDraw, layout: KeypointLayout, aspect: float | tf.Tensor
-) -> tf.Tensor:
-    """Applies a draw's geometry to keypoints, as ``augment_frames`` does to the picture.
-
-    Args:
-        keypoints: ``[T, K, C]`` float32, x and y first, in units of the picture that the window is cut from;
-            NaN stays NaN.
-        drawn: for all frames, or for each of them.
-        layout: which rows change places when mirrored.
-        aspect: that picture's width over its height in pixels: rotation is a rotation in pixels.
-    """
-    top, left, height, width = (side[..., tf.newaxis] for side in tf.unstack(drawn.window, axis=-1))
-    angle, mirrored = drawn.angle[..., tf.newaxis], drawn.mirrored[..., tf.newaxis]
-    aspect = aspect * (width / height)
-    x = ((keypoints[..., 0] - left) / width - 0.5) * aspect
-    y = (keypoints[..., 1] - top) / height - 0.5
-    # The inverse of the picture's warp, which says where each output pixel comes from.
-    cosine, sine = tf.cos(angle), tf.sin(angle)
-    x, y = cosine * x + sine * y, -sine * x + cosine * y
-    x = tf.where(mirrored, -x, x) / aspect
-    moved = tf.concat([tf.stack([x + 0.5, y + 0.5], axis=-1), keypoints[..., 2:]], axis=-1)
-    swapped = tf.gather(moved, layout.mirror_permutation, axis=1)
-    return tf.where(mirrored[..., tf.newaxis], swapped, moved)

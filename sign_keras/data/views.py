@@ -47,4 +47,4 @@ def _make_view(moment: float, crop: tuple[float, ...], mirrored: bool, num_frame
         hue=nothing,
         blur=nothing,
     )
-    return Draw(tf.fill([num_frames], moment), span=once, place=tf.constant(moment), picture=picture)
+    return Draw(tf.fill([num_frames], moment), span=once, place=tf.constant(moment), shift=nothing, picture=picture)

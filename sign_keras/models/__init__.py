@@ -5,18 +5,22 @@ from typing import Any
 
 import keras
 
-from sign_keras.config import ModelConfig
+from sign_keras.config import KeypointModelSettings, ModelConfig
 from sign_keras.models.c3d import build_c3d
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.cnn_lstm import build_cnn_lstm
 from sign_keras.models.frame_classifier import build_frame_classifier
+from sign_keras.models.keypoint_conv_transformer import build_keypoint_conv_transformer
+from sign_keras.models.keypoint_gru import build_keypoint_gru
+from sign_keras.models.keypoint_lstm import build_keypoint_lstm
+from sign_keras.models.keypoint_transformer import build_keypoint_transformer
 from sign_keras.models.mc3 import build_mc3
 from sign_keras.models.pretrained import load_pretrained
 from sign_keras.models.r2plus1d import build_r2plus1d
 from sign_keras.models.r3d import build_r3d
 from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
-# Builders take (configuration, sampling, number of glosses, statistics of pixels), each a configuration of its own.
+# Builders take (configuration, ClipInput, number of glosses), each a configuration of its own.
 ARCHITECTURES: dict[str, Any] = {
     "cnn_lstm": build_cnn_lstm,
     "r3d": build_r3d,
@@ -24,31 +28,28 @@ ARCHITECTURES: dict[str, Any] = {
     "mc3": build_mc3,
     "c3d": build_c3d,
     "frame_classifier": build_frame_classifier,
+    "keypoint_lstm": build_keypoint_lstm,
+    "keypoint_gru": build_keypoint_gru,
+    "keypoint_transformer": build_keypoint_transformer,
+    "keypoint_conv_transformer": build_keypoint_conv_transformer,
 }
 
 
-def build_model(
-    config: ModelConfig,
-    sampling: SamplingSpec,
-    num_glosses: int,
-    pixel_statistics: PixelStatistics | None = None,
-) -> keras.Model:
+def build_model(config: ModelConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the architecture that a configuration names.
 
     Args:
         config: the configuration's ``model`` section.
-        sampling: of the clips that the model takes.
+        clip: the clips that the model takes.
         num_glosses: ``V``, the number of logits.
-        pixel_statistics: of the records (``DatasetInfo.pixel_statistics``), for architectures that normalise by
-            them.
 
     Raises:
-        UserError: weights that the configuration names cannot be had, or sizes or statistics do not do.
+        UserError: weights that the configuration names cannot be had, or sizes, statistics or keypoints do not do.
     """
     build = ARCHITECTURES[config.architecture]
     if config.weights == "none":
-        return build(config, sampling, num_glosses, pixel_statistics)
-    model = build(config.without_weights(), sampling, num_glosses, pixel_statistics)
+        return build(config, clip, num_glosses)
+    model = build(config.without_weights(), clip, num_glosses)
     load_pretrained(model, Path(config.weights), "model.weights")
     return model
 
@@ -60,8 +61,8 @@ def input_names(config: ModelConfig, sampling: SamplingSpec) -> tuple[str, ...]:
         config: the configuration's ``model`` section.
         sampling: clips sampled at a fixed rate are padded, so they come with ``frame_mask``.
     """
-    del config  # every architecture so far takes frames
-    return ("frames",) if sampling.frame_rate is None else ("frames", "frame_mask")
+    name = "keypoints" if isinstance(config, KeypointModelSettings) else "frames"
+    return (name,) if sampling.frame_rate is None else (name, "frame_mask")
 
 
 def stage_names(model: keras.Model) -> list[str]:

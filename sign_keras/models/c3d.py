@@ -10,26 +10,21 @@ import keras
 
 from sign_keras.config import C3DConfig
 from sign_keras.models.blocks3d import ConvStage, FoldedMaxPooling3D, SymmetricConv3D
-from sign_keras.models.clip_inputs import clip_inputs, normalized_clip
+from sign_keras.models.clip_inputs import ClipInput, clip_inputs, normalized_clip
 from sign_keras.models.heads import classification_head, pool_clip
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 # Channels of each convolution in widths, stage by stage; the first pooling leaves time alone.
 STAGES = {"stem": (1,), "layer1": (2,), "layer2": (4, 4), "layer3": (8, 8), "layer4": (8, 8)}
 
 
-def build_c3d(
-    config: C3DConfig, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None
-) -> keras.Model:
+def build_c3d(config: C3DConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model.
 
     Args:
         config: see ``C3DConfig``.
-        sampling: of the clips it takes; the first wide layer has a size of its own for each number and size of
+        clip: the clips it takes; the first wide layer has a size of its own for each number and size of
             frames.
         num_glosses: ``V``.
-        statistics: of the dataset's pixels.
 
     Returns:
         A model from the inputs of ``clip_inputs`` to float32 logits ``[B, V]``.
@@ -37,8 +32,8 @@ def build_c3d(
     Raises:
         UserError: the dataset has no pixel statistics.
     """
-    inputs = clip_inputs(sampling)
-    features = normalized_clip(inputs, config.normalization, statistics)
+    inputs = clip_inputs(clip.sampling)
+    features = normalized_clip(inputs, config.normalization, clip.pixel_statistics)
     time_stride = 1
     for name, widths in STAGES.items():
         pool_time = 1 if config.preserve_time or name == "stem" else 2

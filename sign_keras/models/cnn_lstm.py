@@ -8,23 +8,18 @@ import keras
 
 from sign_keras.config import CNNLSTMConfig
 from sign_keras.models.backbones import NUM_POINTS, build_backbone
-from sign_keras.models.clip_inputs import clip_inputs
+from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise, Motion
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 
-def build_cnn_lstm(
-    config: CNNLSTMConfig, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None = None
-) -> keras.Model:
+def build_cnn_lstm(config: CNNLSTMConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model.
 
     Args:
         config: see ``CNNLSTMConfig``.
-        sampling: of the clips it takes.
+        clip: the clips it takes.
         num_glosses: ``V``.
-        statistics: unused; backbones scale pixels as their weights want.
 
     Returns:
         A model from ``{"frames": [B, T, H, W, 3] uint8}``, and ``"frame_mask": [B, T] bool`` (true = real frame)
@@ -33,12 +28,11 @@ def build_cnn_lstm(
     Raises:
         UserError: the backbone's weights cannot be had.
     """
-    del statistics
     # Layers
     backbone = build_backbone(
         config.backbone,
-        sampling.height,
-        sampling.width,
+        clip.sampling.height,
+        clip.sampling.width,
         width_multiplier=config.backbone_width,
         weights=config.backbone_weights,
         preset=config.backbone_preset,
@@ -47,7 +41,7 @@ def build_cnn_lstm(
     backbone.trainable = config.backbone_trainable
 
     # Functional model
-    inputs = clip_inputs(sampling)
+    inputs = clip_inputs(clip.sampling)
     mask = inputs.get("frame_mask")
     features = FrameWise(backbone, name="frame_features")(inputs["frames"])  # [B, T, D]
     if config.motion_lags:

@@ -8,26 +8,18 @@ import keras
 
 from sign_keras.config import FrameClassifierConfig
 from sign_keras.models.backbones import build_backbone
-from sign_keras.models.clip_inputs import clip_inputs
+from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 
-def build_frame_classifier(
-    config: FrameClassifierConfig,
-    sampling: SamplingSpec,
-    num_glosses: int,
-    statistics: PixelStatistics | None = None,
-) -> keras.Model:
+def build_frame_classifier(config: FrameClassifierConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model.
 
     Args:
         config: see ``FrameClassifierConfig``.
-        sampling: of the clips it takes; one frame or several.
+        clip: the clips it takes; one frame or several.
         num_glosses: ``V``.
-        statistics: unused; backbones scale pixels as their weights want.
 
     Returns:
         A model from the inputs of ``clip_inputs`` to float32 logits ``[B, V]``.
@@ -35,18 +27,17 @@ def build_frame_classifier(
     Raises:
         UserError: the backbone's weights cannot be had, or its size is impossible.
     """
-    del statistics
     backbone = build_backbone(
         config.backbone,
-        sampling.height,
-        sampling.width,
+        clip.sampling.height,
+        clip.sampling.width,
         width_multiplier=config.backbone_width,
         weights=config.backbone_weights,
         preset=config.backbone_preset,
         batch_norm_momentum=config.backbone_batch_norm_momentum,
     )
     backbone.trainable = config.backbone_trainable
-    inputs = clip_inputs(sampling)
+    inputs = clip_inputs(clip.sampling)
     features = FrameWise(backbone, name="frame_features")(inputs["frames"])  # [B, T, D]
     logits = classification_head(features, num_glosses, config.dropout)  # [B, T, V]
     mean = keras.layers.GlobalAveragePooling1D(dtype="float32", name="mean_logits")

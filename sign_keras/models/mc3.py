@@ -7,21 +7,17 @@ number by number.
 import keras
 
 from sign_keras.config import MC3Config
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.r3d import full_stem
 from sign_keras.models.resnet3d import build_resnet3d
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 
-def build_mc3(
-    config: MC3Config, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None
-) -> keras.Model:
+def build_mc3(config: MC3Config, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model; see ``build_resnet3d``. All T frames reach the pool."""
     return build_resnet3d(
         config,
-        sampling,
+        clip,
         num_glosses,
-        statistics,
         stem=full_stem(config),
         kinds=("3d", "2d", "2d", "2d"),
         time_stride=1,

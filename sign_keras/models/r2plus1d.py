@@ -10,17 +10,14 @@ import keras
 
 from sign_keras.config import R2Plus1DConfig
 from sign_keras.models.blocks3d import SymmetricConv3D
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.resnet3d import build_resnet3d, normalization
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 # Channels between the stem's two convolutions, at a width of 64: the published number, which no formula gives.
 STEM_CHANNELS = 45
 
 
-def build_r2plus1d(
-    config: R2Plus1DConfig, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None
-) -> keras.Model:
+def build_r2plus1d(config: R2Plus1DConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model; see ``build_resnet3d``."""
     stem = [
         SymmetricConv3D(max(1, STEM_CHANNELS * config.width // 64), (1, 7, 7), (1, 2, 2)),
@@ -32,9 +29,8 @@ def build_r2plus1d(
     ]
     return build_resnet3d(
         config,
-        sampling,
+        clip,
         num_glosses,
-        statistics,
         stem=stem,
         kinds=("2plus1d", "2plus1d", "2plus1d", "2plus1d"),
         time_stride=1 if config.preserve_time else 2,

@@ -8,20 +8,16 @@ import keras
 
 from sign_keras.config import MC3Config, R3DConfig
 from sign_keras.models.blocks3d import SymmetricConv3D
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.resnet3d import build_resnet3d, normalization
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 
-def build_r3d(
-    config: R3DConfig, sampling: SamplingSpec, num_glosses: int, statistics: PixelStatistics | None
-) -> keras.Model:
+def build_r3d(config: R3DConfig, clip: ClipInput, num_glosses: int) -> keras.Model:
     """Builds the model; see ``build_resnet3d``."""
     return build_resnet3d(
         config,
-        sampling,
+        clip,
         num_glosses,
-        statistics,
         stem=full_stem(config),
         kinds=("3d", "3d", "3d", "3d"),
         time_stride=1 if config.preserve_time else 2,

@@ -10,19 +10,16 @@ import keras
 
 from sign_keras.config import VideoResNetConfig
 from sign_keras.models.blocks3d import ResidualBlock
-from sign_keras.models.clip_inputs import clip_inputs, normalized_clip
+from sign_keras.models.clip_inputs import ClipInput, clip_inputs, normalized_clip
 from sign_keras.models.heads import classification_head, pool_clip
-from tfrecords_tools.clips import SamplingSpec
-from tfrecords_tools.dataset_info import PixelStatistics
 
 BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2)}
 
 
 def build_resnet3d(
     config: VideoResNetConfig,
-    sampling: SamplingSpec,
+    clip: ClipInput,
     num_glosses: int,
-    statistics: PixelStatistics | None,
     *,
     stem: Sequence[keras.layers.Layer],
     kinds: Sequence[str],
@@ -32,9 +29,8 @@ def build_resnet3d(
 
     Args:
         config: of the architecture.
-        sampling: of the clips it takes.
+        clip: the clips it takes.
         num_glosses: ``V``.
-        statistics: of the dataset's pixels.
         stem: its layers; they halve height and width.
         kinds: of the convolutions of each stage; see ``ResidualBlock``.
         time_stride: of the last three stages, each of which halves height and width.
@@ -45,8 +41,8 @@ def build_resnet3d(
     Raises:
         UserError: the dataset has no pixel statistics.
     """
-    inputs = clip_inputs(sampling)
-    features = normalized_clip(inputs, config.normalization, statistics)
+    inputs = clip_inputs(clip.sampling)
+    features = normalized_clip(inputs, config.normalization, clip.pixel_statistics)
     features = keras.Sequential(stem, name="stem")(features)
     for index, (num_blocks, kind) in enumerate(zip(BLOCKS[config.depth], kinds, strict=True)):
         strides = (1, 1, 1) if index == 0 else (time_stride, 2, 2)

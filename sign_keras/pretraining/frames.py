@@ -14,13 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from sign_keras.models.backbones import NUM_POINTS, build_backbone
+from sign_keras.pretraining.joints import NUM_JOINTS, seen_joints_error
 from tfrecords_tools.processes import start_pool
 from tfrecords_tools.synthetic import SHAPE_NAMES, training_frame
 
 CHUNK_FRAMES = 128
 # Joints in frame widths (absolute error), directions as unit vectors (squared), the others in nats.
 LOSS_WEIGHTS = {"joints": 30.0, "directions": 1.0, "in_view": 0.5, "left_shape": 0.5, "right_shape": 0.5}
-NUM_JOINTS = 42
 VIEWS = ("hands", "hands", "body")
 
 
@@ -130,12 +130,4 @@ def _loss(name: str) -> Any:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if name == "in_view":
         return keras.losses.BinaryCrossentropy(from_logits=True)
-    return _seen_joints_error if name == "joints" else keras.losses.MeanSquaredError()
-
-
-def _seen_joints_error(joints: Any, predicted: Any) -> Any:
-    """Mean absolute error of the joints within the picture: ``[B, 42, 2]`` to ``[B]``."""
-    seen = keras.ops.all((joints > 0) & (joints < 1), axis=-1, keepdims=True)
-    seen = keras.ops.cast(seen, predicted.dtype)
-    errors = keras.ops.sum(keras.ops.abs(joints - predicted) * seen, axis=(1, 2))
-    return errors / keras.ops.maximum(2 * keras.ops.sum(seen, axis=(1, 2)), 1.0)
+    return seen_joints_error if name == "joints" else keras.losses.MeanSquaredError()

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from sign_keras.training.adversarial import AdversarialWeights
 from sign_keras.training.averaging import WeightAverages
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import running_statistics
@@ -34,6 +35,7 @@ class Learner(keras.Model):
         self._accumulate_steps = accumulate_steps
         self.averages: WeightAverages | None = None
         self.confusion: ConfusionCounts | None = None
+        self.adversary: AdversarialWeights | None = None
 
     def weights_to_keep(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that validation saw: the averages, where there are any."""
@@ -45,13 +47,43 @@ class Learner(keras.Model):
         context = tf.distribute.get_replica_context()
         weights = self.trainable_weights
         several_devices = context.num_replicas_in_sync > 1
-        total = num_clips = tf.shape(labels)[0]
+        total = tf.shape(labels)[0]
         if several_devices:
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, num_clips)
+            total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
+        gradients, losses, logits = self._gradients(inputs, labels, total, weights)
+        if several_devices:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            self._share_running_statistics(context)
+        if self.adversary is not None and self.adversary.is_on:
+            perturbed = self.adversary.perturb(weights, gradients)
+            # Nothing is assigned in this scope, running statistics neither.
+            with keras.StatelessScope(zip(weights, perturbed, strict=True), collect_losses=True):
+                gradients, _, _ = self._gradients(inputs, labels, total, perturbed)
+            if several_devices:
+                gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        self.optimizer.apply(gradients, weights)
+        if self.averages is not None:
+            self.averages.update(self.optimizer.iterations)
+        self._track_loss(losses)
+        return self.compute_metrics(inputs, labels, logits)
+
+    def _gradients(
+        self, inputs: Tensors, labels: Any, total: Any, weights: list[Any]
+    ) -> tuple[list[Any], Any, Any]:
+        """This device's share of the gradient by ``weights``, ``[n]`` losses and ``[n, V]`` logits of its clips.
+
+        Args:
+            inputs: of ``[n, ...]``.
+            labels: ``[n]`` or ``[n, V]``.
+            total: clips on all devices.
+            weights: variables, or the tensors that stand for them in a ``keras.StatelessScope``.
+        """
+        context, num_clips = tf.distribute.get_replica_context(), tf.shape(labels)[0]
         gradients: list[Any] = []
         losses, logits = [], []
         for part_inputs, part_labels, is_new in self._parts(inputs, labels, num_clips, gradients):
             with tf.GradientTape() as tape:
+                tape.watch([weight for weight in weights if not isinstance(weight, keras.Variable)])
                 part_logits = self(part_inputs, training=True)
                 part_losses = self.loss.call(part_labels, part_logits)
                 if is_new is not None:
@@ -65,14 +97,7 @@ class Learner(keras.Model):
             gradients[:] = [a + b for a, b in zip(gradients, part, strict=True)] if gradients else part
             losses.append(part_losses)
             logits.append(part_logits)
-        if several_devices:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            self._share_running_statistics(context)
-        self.optimizer.apply(gradients, weights)
-        if self.averages is not None:
-            self.averages.update(self.optimizer.iterations)
-        self._track_loss(tf.concat(losses, 0)[:num_clips])
-        return self.compute_metrics(inputs, labels, tf.concat(logits, 0)[:num_clips])
+        return gradients, tf.concat(losses, 0)[:num_clips], tf.concat(logits, 0)[:num_clips]
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Validation of one batch."""

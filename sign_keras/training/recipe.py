@@ -7,10 +7,12 @@ import keras
 import tensorflow as tf
 
 from sign_keras.config import TrainConfig
+from sign_keras.training.adversarial import AdversarialWeights, StartAdversarialWeights
 from sign_keras.training.averaging import ValidateAverages, WeightAverages
 from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
+from sign_keras.training.late_dropout import StartLateDropout
 from sign_keras.training.learner import Learner
 from sign_keras.training.losses import accuracy_metrics, build_loss
 from sign_keras.training.optimizers import build_optimizer, plan_weights
@@ -38,7 +40,12 @@ class Recipe:
     def callbacks_before_saving(self) -> list[keras.callbacks.Callback]:
         """Callbacks that set up an epoch and its validation."""
         averages = self.learner.averages
-        return [UnfreezeStages(self.freezing), *([] if averages is None else [ValidateAverages(averages)])]
+        return [
+            UnfreezeStages(self.freezing),
+            StartLateDropout(),
+            StartAdversarialWeights(),
+            *([] if averages is None else [ValidateAverages(averages)]),
+        ]
 
     def callbacks_after_saving(self, state: TrainingState) -> list[keras.callbacks.Callback]:
         """Callbacks that act on the history, once the epoch is in it."""
@@ -93,6 +100,8 @@ def prepare(
     learner.optimizer.build(weights)
     if config.ema_decay is not None:
         learner.averages = WeightAverages(learner.optimizer, averaged, config.ema_decay)
+    if config.adversarial_weights is not None:
+        learner.adversary = AdversarialWeights(config.adversarial_weights)
     learner.confusion = ConfusionCounts(len(glosses))
     freezing.set_epoch(1)
     return Recipe(learner, config, freezing, plateau, learner.confusion)

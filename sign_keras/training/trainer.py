@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from sign_keras.config import NoSignConfig
 from sign_keras.data.dataset import Records
 from sign_keras.run import HISTORY_NAME, Run
 from sign_keras.training.callbacks import EpochTimes, HistoryCSV, Progress, StopOnNonFiniteLoss
@@ -29,7 +30,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         UserError: the validation split is empty, the configuration names what the model or the records do not have,
             the loss became non-finite, a checkpoint is damaged.
     """
-    config = run.config
+    config, glosses = run.config, run.label_map.glosses
     if not records.num_clips("validation"):
         raise UserError(f"{records.directory}: the validation split is empty; nothing could say when to stop")
     # tf.data's shuffle, whose seed is a tensor here, cannot stand beside a global seed of 0.
@@ -45,7 +46,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
             build(),
             config.train,
             updates_per_epoch=updates,
-            glosses=records.label_map.glosses,
+            glosses=glosses,
             clips_per_gloss=records.info.splits["train"].glosses,
         )
         learner = recipe.learner
@@ -64,7 +65,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
     if state.epoch:
         print(f"going on after epoch {state.epoch}")
     training = records.training_batches(config.data, batch_size, seed=config.seed, first_epoch=state.epoch)
-    validation = _without_metadata(records.evaluation_batches("validation", config.train.batch_size))
+    validation = validation_batches(records, config.train.batch_size, config.data.no_sign)
     learner.fit(
         cut_evenly(training, devices),
         validation_data=validation,
@@ -80,7 +81,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
             RunBoard(
                 run.directory / "tensorboard",
                 config_yaml=config.to_yaml(),
-                glosses=records.label_map.glosses,
+                glosses=glosses,
                 confusion=recipe.confusion,
             ),
             epochs,
@@ -128,5 +129,11 @@ def cut_evenly(batches: tf.data.Dataset, devices: int) -> tf.data.Dataset:
     return batches.map(cut).filter(lambda inputs, labels: tf.shape(labels)[0] > 0)
 
 
-def _without_metadata(batches: tf.data.Dataset) -> tf.data.Dataset:
+def validation_batches(records: Records, batch_size: int, no_sign: NoSignConfig | None) -> tf.data.Dataset:
+    """Every validation clip once; and as large a share of made-up non-signs as in training, always the same."""
+    batches = records.evaluation_batches("validation", batch_size)
+    share = 0.0 if no_sign is None else no_sign.made_up_share(records.label_map.glosses)
+    if no_sign is not None and share:
+        count = max(1, round(share / (1 - share) * records.num_clips("validation")))
+        batches = batches.concatenate(records.non_sign_batches("validation", batch_size, no_sign, count))
     return batches.map(lambda inputs, labels, metadata: (inputs, labels))

@@ -4,6 +4,7 @@ import pytest
 from sign_keras.import_weights import main
 from sign_keras.models import build_model
 from sign_keras.models.backbones import build_backbone
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.torchvision_weights import mobilenet_places, resnet3d_places
 from tests.sign_keras.models.architectures import SINGLE, settings
 from tests.sign_keras.torch_files import write_checkpoint
@@ -22,7 +23,7 @@ def state_for(places):
 @pytest.fixture(scope="module")
 def mc3_state():
     """As torchvision's mc3_18 (the smallest) has it, for 3 classes."""
-    model = build_model(settings("mc3", depth=18, width=64, normalization="kinetics"), SINGLE, 3)
+    model = build_model(settings("mc3", depth=18, width=64, normalization="kinetics"), ClipInput(SINGLE), 3)
     return state_for(resnet3d_places(model))
 
 
@@ -45,7 +46,7 @@ def test_a_checkpoint_becomes_a_weights_file(mc3_state, tmp_path, run_main):
     assert status == 0
     assert f"model: {{architecture: mc3, depth: 18, normalization: kinetics, weights: {output}" in printed
     config = settings("mc3", depth=18, width=64, normalization="kinetics", weights=str(output))
-    model = build_model(config, SINGLE, 3)
+    model = build_model(config, ClipInput(SINGLE), 3)
     kernel = np.asarray(model.get_layer("layer2").layers[0].conv1.layers[0].kernel)
     np.testing.assert_array_equal(kernel[0, 1, 2, 5, 7], mc3_state["layer2.0.conv1.0.weight"][7, 5, 0, 1, 2])
     np.testing.assert_array_equal(model.get_layer("logits").kernel, mc3_state["fc.weight"].T)

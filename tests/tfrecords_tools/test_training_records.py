@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from tfrecords_tools import training_records
@@ -38,6 +39,19 @@ def test_the_crop_holds_the_hands(tmp_path, few_clips_a_shard):
         x0, y0, x1, y1 = record["hand_box"]
         assert 0 < x1 - x0 <= 1.5
         assert x1 - x0 == pytest.approx(y1 - y0, rel=1e-3)
+
+
+def test_keypoints_are_the_hands_in_the_cut_frames(tmp_path, few_clips_a_shard):
+    for serialized in read_records(render(tmp_path)):
+        record = decode_record(serialized, training_records.TRUE_HANDS)
+        joints = record["keypoints"].astype(np.float32)
+        assert joints.shape == (3, 42, 3)
+        # The crop is made around the hands of the frames where all of a hand is in view.
+        inside = ((joints[..., :2] > 0) & (joints[..., :2] < 1)).all(axis=-1)
+        assert inside.reshape(3, 2, 21).all(axis=-1).any()
+        # A hand is smaller than the picture, and its finger tips are not where its wrist is.
+        assert np.ptp(joints[:, :21, :2], axis=1).max() < 1.5
+        assert np.ptp(joints[:, :21, :2], axis=1).min(axis=0).max() > 0.01
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path, few_clips_a_shard):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sign_keras.config import AugmentConfig, ViewsConfig
+from sign_keras.config import AugmentConfig, KeypointAugmentConfig, ViewsConfig
 from sign_keras.data.clip import prepare_clip
 from sign_keras.data.draws import PictureDraw, draw
 from sign_keras.data.parsing import parse_record
@@ -24,8 +24,16 @@ def parsed(make_extracted):
     return parse_record(encode_record(make_extracted(8), label_ids=[0]), MEDIAPIPE_HOLISTIC)
 
 
-def prepare(parsed, augment=None, drawn=None):
-    clip = prepare_clip(parsed, SAMPLING, NAMES, layout=MEDIAPIPE_HOLISTIC, augment=augment, drawn=drawn)
+def prepare(parsed, augment=None, drawn=None, of_keypoints=None, sampling=SAMPLING):
+    clip = prepare_clip(
+        parsed,
+        sampling,
+        NAMES,
+        layout=MEDIAPIPE_HOLISTIC,
+        augment=augment,
+        of_keypoints=of_keypoints,
+        drawn=drawn,
+    )
     return {name: value.numpy() for name, value in clip.items()}
 
 
@@ -63,3 +71,40 @@ def test_a_mirrored_view_swaps_the_hands(parsed):
     left, right = (MEDIAPIPE_HOLISTIC.row(f"{side}_hand/index_tip") for side in ("left", "right"))
     np.testing.assert_array_equal(view["frames"], plain["frames"][:, :, ::-1])
     np.testing.assert_allclose(view["keypoints"][:, left, 0], 1 - plain["keypoints"][:, right, 0], atol=1e-5)
+
+
+def test_keypoints_alone_change_where_asked(parsed):
+    of_keypoints = KeypointAugmentConfig(hand_dropout={"probability": 1, "length": (1, 1)})
+    still = AugmentConfig(temporal_jitter=0)
+    drawn = draw(still, 4, SEED, of_keypoints)
+    plain, clip = prepare(parsed), prepare(parsed, still, drawn, of_keypoints)
+    for name in ("frames", "frame_mask"):
+        np.testing.assert_array_equal(clip[name], plain[name])
+    hands = [MEDIAPIPE_HOLISTIC.group_slices[f"{side}_hand"] for side in ("left", "right")]
+    lost, kept = hands if drawn.keypoints.hands[0] else hands[::-1]
+    assert np.isnan(clip["keypoints"][:, lost]).all()
+    np.testing.assert_array_equal(clip["keypoints"][:, kept], plain["keypoints"][:, kept])
+
+
+def test_a_mirrored_clip_loses_the_hand_that_it_shows(parsed):
+    """Mirroring comes first: a left hand that is lost was the right one before."""
+    of_keypoints = KeypointAugmentConfig(hand_dropout={"probability": 1, "length": (1, 1)})
+    mirrored = AugmentConfig(temporal_jitter=0, mirror=1)
+    drawn = draw(mirrored, 4, SEED, of_keypoints)
+    drawn = drawn._replace(keypoints=drawn.keypoints._replace(hands=tf.constant([True, False])))
+    clip, plain = prepare(parsed, mirrored, drawn, of_keypoints)["keypoints"], prepare(parsed)["keypoints"]
+    left, right = (MEDIAPIPE_HOLISTIC.group_slices[f"{side}_hand"] for side in ("left", "right"))
+    assert np.isnan(clip[:, left]).all()
+    np.testing.assert_allclose(clip[:, right, 0], 1 - plain[:, left, 0], atol=1e-5)
+
+
+def test_interpolated_keypoints_move_evenly_in_slow_motion(parsed):
+    """Eight frames shown in sixteen: repeated without, on the line between their neighbours with interpolation."""
+    sampling = SAMPLING.model_copy(update={"num_frames": 16})
+    of_keypoints, still = KeypointAugmentConfig(interpolate=True), AugmentConfig(temporal_jitter=0)
+    drawn = draw(still, 16, SEED, of_keypoints)
+    plain = prepare(parsed, sampling=sampling)["keypoints"]
+    clip = prepare(parsed, still, drawn, of_keypoints, sampling)["keypoints"]
+    np.testing.assert_array_equal(plain[2], plain[3])
+    np.testing.assert_allclose(clip[3], 0.75 * plain[2] + 0.25 * plain[4], atol=1e-5)
+    np.testing.assert_allclose(clip[4], 0.25 * plain[2] + 0.75 * plain[4], atol=1e-5)

@@ -5,13 +5,16 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from sign_keras.config import AugmentConfig, DataConfig, MixConfig
+from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, MixConfig
 from sign_keras.data.dataset import Records
 from tests.conftest import moving_square
+from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.convert import convert_source
 from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
+from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.video import write_video
 
 SAMPLING = SamplingSpec(num_frames=3, height=32, width=32)
@@ -200,3 +203,52 @@ def test_records_of_another_schema_version_are_refused(tmp_path, tiny_records):
     records = Records.open(tmp_path, SAMPLING, ("frames",))
     with pytest.raises(UserError, match="schema version 99"):
         records.evaluation_batches("train", 4)
+
+
+@pytest.fixture(scope="module")
+def keypoint_records(tmp_path_factory):
+    """Nine clips of both hands, all of the training split."""
+    rng = np.random.default_rng(0)
+    points = [name for name in MEDIAPIPE_HOLISTIC.names if "_hand/" in name]
+    pairs = [pair for pair in MEDIAPIPE_HOLISTIC.mirror_pairs if "_hand/" in pair[0]]
+    layout = ArrayLayout(name="both_hands", points=points, mirror_pairs=pairs, frame_rate=25)
+    clips = [
+        ArrayClip(f"{number}.npy", rng.uniform(size=(6, 42, 3)), {"gloss": "hello", "split": "train"})
+        for number in range(9)
+    ]
+    folder = tmp_path_factory.mktemp("hands")
+    convert_arrays(clips, layout, folder, workers=1)
+    return Records.open(folder, SAMPLING, ("keypoints",))
+
+
+EVERY_STEP = KeypointAugmentConfig.model_validate(
+    {"interpolate": True, **{name: {"probability": 0.5} for name in KeypointAugmentConfig().steps}}
+)
+
+
+def test_keypoints_of_training_follow_from_seed_epoch_and_place_alone(keypoint_records):
+    config = DataConfig(augment=AugmentConfig(mirror=0.5, speed=0.5, shift=0.2), augment_keypoints=EVERY_STEP)
+
+    def epochs(batch_size, count, **start):
+        batches = keypoint_records.training_batches(config, batch_size, **{"seed": 1, **start})
+        return np.concatenate([inputs["keypoints"] for inputs, _ in islice(batches, count)])
+
+    two = epochs(3, 6)
+    assert two.shape == (18, 3, 42, 3)
+    assert np.isnan(two).any()
+    np.testing.assert_array_equal(two, epochs(3, 6))
+    np.testing.assert_array_equal(two[9:], epochs(3, 3, first_epoch=1))
+    np.testing.assert_array_equal(two[:9], epochs(9, 1))  # however they are batched
+    assert not np.array_equal(two[:9], two[9:], equal_nan=True)
+    assert not np.array_equal(two[:9], epochs(3, 3, seed=2), equal_nan=True)
+
+
+def test_keypoints_of_a_test_are_never_augmented(keypoint_records):
+    assert not any(
+        np.isnan(inputs["keypoints"]).any() for inputs, *_ in keypoint_records.evaluation_batches("train", 4)
+    )
+
+
+def test_keypoint_steps_without_keypoints_are_refused(records):
+    with pytest.raises(UserError, match=r"^data\.augment_keypoints: the model takes no keypoints"):
+        records.training_batches(DataConfig(augment_keypoints=EVERY_STEP), 4, seed=0)

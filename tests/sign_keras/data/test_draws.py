@@ -16,6 +16,7 @@ EVERYTHING = AugmentConfig(
     saturation=0.3,
     hue=0.1,
     speed=0.4,
+    shift=0.3,
 )
 FIRST_STEPS = AugmentConfig(zoom=0.2, rotation=11, mirror=0.25, brightness=0.12, contrast=0.25, saturation=0.35)
 
@@ -41,7 +42,7 @@ def test_a_seed_gives_what_it_gave_before_steps_were_added():
     np.testing.assert_allclose(drawn.picture.contrast, 1 + 0.25 * (2 * uniform[6] - 1), rtol=1e-6)
     np.testing.assert_allclose(drawn.picture.saturation, 1 + 0.35 * (2 * uniform[7] - 1), rtol=1e-6)
     np.testing.assert_allclose(drawn.offsets, uniform[8:], rtol=1e-6)
-    assert (float(drawn.span), float(drawn.place)) == (1, 0.5)
+    assert (float(drawn.span), float(drawn.place), float(drawn.shift)) == (1, 0.5, 0)
     assert (float(drawn.picture.hue), float(drawn.picture.blur)) == (0, 0)
 
 
@@ -66,6 +67,7 @@ def test_draws_stay_in_range_and_fill_it(many):
         (picture.blur, 0, 2),
         (many.span, 0.6, 1.4),
         (many.place, 0, 1),
+        (many.shift, -0.3, 0.3),
         (many.offsets, 0, 1),
     ):
         margin = (high - low) / 20

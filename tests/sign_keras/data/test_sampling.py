@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sign_keras.data.sampling import sample_frames
+from sign_keras.data.sampling import sample_frames, sample_moments
 from tfrecords_tools.clips import SamplingSpec
 
 
@@ -95,6 +95,64 @@ def test_a_span_at_a_rate_that_leaves_the_clip_is_padded():
     indices, mask = sample(5, 4, frame_rate=25, span=1.5, place=1.0)
     assert indices == [0, 2, 3, 4]
     assert mask == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0.25, [6, 10, 14, 15]), (-0.25, [0, 2, 6, 10])])
+def test_a_shift_moves_all_frames_and_holds_the_clips_ends(shift, expected):
+    assert sample(16, 4, shift=shift)[0] == expected
+
+
+def test_a_shift_is_a_share_of_what_is_covered():
+    """Half a span in the middle, 8 frames long, moved by 2 of them."""
+    assert sample(16, 4, span=0.5, shift=0.25)[0] == [7, 9, 11, 13]
+
+
+@pytest.mark.parametrize(
+    ("available", "shift", "expected"),
+    [
+        (20, 0.5, [10, 11, 12, 13]),
+        (20, -0.5, [6, 7, 8, 9]),
+        (4, -0.5, [0, 1, 2, 3]),
+    ],
+)
+def test_shifts_at_a_rate_never_begin_before_the_clip(available, shift, expected):
+    indices, mask = sample(available, 4, frame_rate=25, shift=shift)
+    assert indices == expected
+    assert all(mask)
+
+
+def test_a_shift_of_a_short_clip_cuts_its_beginning_and_pads():
+    indices, mask = sample(4, 8, frame_rate=25, shift=0.5)
+    assert indices[:2] == [2, 3]
+    assert mask == [True, True] + [False] * 6
+
+
+@pytest.mark.parametrize("frame_rate", [None, 25])
+def test_moments_of_a_clips_own_frames_are_their_middles(frame_rate):
+    timestamps = tf.range(6, dtype=tf.int64) * 40_000
+    moments = sample_moments(timestamps, SamplingSpec(num_frames=6, frame_rate=frame_rate, height=32, width=32))
+    assert moments.indices.numpy().tolist() == list(range(6))
+    np.testing.assert_allclose(moments.shares, 0.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("frame_rate", [None, 50])
+def test_moments_between_frames_say_how_far(frame_rate):
+    """Twice as many as there are frames: a quarter and three quarters into each."""
+    timestamps = tf.range(4, dtype=tf.int64) * 40_000
+    moments = sample_moments(timestamps, SamplingSpec(num_frames=8, frame_rate=frame_rate, height=32, width=32))
+    assert moments.indices.numpy().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    np.testing.assert_allclose(moments.shares, [0.25, 0.75] * 4, atol=1e-4)
+
+
+def test_moments_beyond_the_clip_hold_its_ends():
+    timestamps = tf.range(4, dtype=tf.int64) * 40_000
+    sampling = SamplingSpec(num_frames=4, height=32, width=32)
+    early = sample_moments(timestamps, sampling, shift=-0.5)
+    assert early.indices.numpy().tolist() == [0, 0, 0, 1]
+    np.testing.assert_allclose(early.shares, [0, 0, 0.5, 0.5])
+    late = sample_moments(timestamps, sampling, shift=0.5)
+    assert late.indices.numpy().tolist() == [2, 3, 3, 3]
+    np.testing.assert_allclose(late.shares, [0.5, 0.5, 1, 1])
 
 
 def test_sampling_is_the_same_in_a_graph():

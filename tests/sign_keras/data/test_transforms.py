@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from sign_keras.config import AugmentConfig
 from sign_keras.data.draws import PictureDraw, draw
-from sign_keras.data.transforms import augment_frames, augment_keypoints
+from sign_keras.data.keypoint_transforms import augment_keypoints
+from sign_keras.data.transforms import augment_frames
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 
 SEED = tf.constant([3, 5], tf.int64)
@@ -43,19 +44,6 @@ def test_mirroring_frames_twice_is_identity():
     np.testing.assert_array_equal(augment_frames(once, mirrored(), NO_CHANGE, 40, 40), frames)
 
 
-def test_mirroring_keypoints_twice_is_identity_and_swaps_hands():
-    rng = np.random.default_rng(1)
-    points = rng.uniform(0, 1, (3, 543, 3)).astype(np.float32)
-    points[0, 501:522] = np.nan
-    once = augment_keypoints(points, mirrored(), MEDIAPIPE_HOLISTIC, 1.0).numpy()
-    left, right = (MEDIAPIPE_HOLISTIC.row(f"{side}_hand/index_tip") for side in ("left", "right"))
-    np.testing.assert_allclose(once[1, left, 0], 1 - points[1, right, 0], atol=1e-6)
-    assert np.isnan(once[0, 522:]).all()
-    assert not np.isnan(once[0, 501:522]).any()
-    twice = augment_keypoints(once, mirrored(), MEDIAPIPE_HOLISTIC, 1.0).numpy()
-    np.testing.assert_allclose(twice, points, atol=1e-6)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_keypoints_follow_the_picture(seed):
     """A bright dot in the picture and a keypoint on it end at the same place."""
@@ -72,7 +60,7 @@ def test_keypoints_follow_the_picture(seed):
     seen = np.array([(xs * moved).sum(), (ys * moved).sum()]) / moved.sum() / size + 0.5 / size
     points = np.full((1, 543, 3), 0.5, np.float32)
     points[..., :2] = (np.array([x, y]) + 0.5) / size
-    expected = augment_keypoints(points, drawn, MEDIAPIPE_HOLISTIC, 1.0).numpy()[0, 0, :2]
+    expected = augment_keypoints(points, MEDIAPIPE_HOLISTIC, 1.0, picture=drawn).numpy()[0, 0, :2]
     np.testing.assert_allclose(seen, expected, atol=0.012)
 
 
@@ -143,14 +131,3 @@ def test_a_step_that_is_off_is_no_part_of_the_graph():
     assert "DepthwiseConv2dNative" not in operations(GEOMETRY)
     assert "MatMul" not in operations(GEOMETRY)
     assert {"DepthwiseConv2dNative", "MatMul"} <= operations(EVERYTHING)
-
-
-def test_keypoints_take_one_draw_for_all_frames_or_one_for_each():
-    points = np.random.default_rng(1).uniform(0, 1, (3, 543, 3)).astype(np.float32)
-    drawn = draw(GEOMETRY.model_copy(update={"consistent": False}), 3, SEED).picture
-    assert drawn.angle.shape == drawn.mirrored.shape == [3]
-    together = augment_keypoints(points, drawn, MEDIAPIPE_HOLISTIC, 1.5).numpy()
-    for frame in range(3):
-        own = PictureDraw(*(field[frame] for field in drawn))
-        alone = augment_keypoints(points[frame : frame + 1], own, MEDIAPIPE_HOLISTIC, 1.5).numpy()
-        np.testing.assert_allclose(together[frame], alone[0], atol=1e-6)

@@ -57,7 +57,7 @@ def make_run(records_dir: Path, directory: Path) -> tuple[Run, Records]:
     run = Run.create(directory, config, LabelMap.load(records_dir / "label_map.json"), info)
     records = Records.open(records_dir, config.sampling, input_names(config.model, config.sampling))
     keras.utils.set_random_seed(0)
-    model = build_model(config.model, config.sampling, len(run.label_map))
+    model = build_model(config.model, run.clip_input, len(run.label_map))
     run.best_weights.parent.mkdir()
     _make_telling(model, records).save_weights(run.best_weights)
     return run, records

@@ -9,6 +9,7 @@ import yaml
 
 from sign_keras.config import ModelConfig
 from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.dataset_info import PixelStatistics
 
@@ -49,7 +50,7 @@ def settings(name: str, **changes: Any) -> ModelConfig:
 
 
 def build(name: str, sampling: SamplingSpec = EVEN, num_glosses: int = NUM_GLOSSES, **changes: Any) -> keras.Model:
-    return build_model(settings(name, **changes), sampling, num_glosses, STATISTICS)
+    return build_model(settings(name, **changes), ClipInput(sampling, STATISTICS), num_glosses)
 
 
 def clips(sampling: SamplingSpec = EVEN, count: int = 2) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 from sign_keras.config import CNNLSTMConfig
 from sign_keras.models import build_model
 from sign_keras.models.backbones import build_backbone
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.layers import FrameWise, SpatialSoftmax
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
@@ -27,7 +28,7 @@ def clips(count=2, num_frames=3):
 
 
 def test_shapes_and_parameter_count():
-    model = build_model(CONFIG, EVEN, 5)
+    model = build_model(CONFIG, ClipInput(EVEN), 5)
     assert model({"frames": clips()}).shape == (2, 5)
     # MobileNetV2 of width 0.35 without its classifier has 410,208 parameters (keras.applications).
     lstm, head = 4 * (1280 + 8 + 1) * 8, (8 + 1) * 5
@@ -45,13 +46,13 @@ def test_folding_time_equals_time_distributed():
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_keeps_logits_in_float32(policy):
     keras.mixed_precision.set_dtype_policy(policy)
-    logits = build_model(CONFIG, EVEN, 5)({"frames": clips()})
+    logits = build_model(CONFIG, ClipInput(EVEN), 5)({"frames": clips()})
     assert logits.dtype == "float32"
     assert np.isfinite(logits).all()
 
 
 def test_a_frozen_backbone_has_no_trainable_variables_and_keeps_its_statistics():
-    model = build_model(CONFIG.model_copy(update={"backbone_trainable": False}), EVEN, 5)
+    model = build_model(CONFIG.model_copy(update={"backbone_trainable": False}), ClipInput(EVEN), 5)
     assert len(model.trainable_variables) == 5  # LSTM kernel, recurrent kernel, bias; head kernel, bias
     backbone = model.get_layer("frame_features")
     before = [np.array(weight) for weight in backbone.get_weights()]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.pretrained import load_pretrained
 from tests.sign_keras.models.architectures import EVEN, SINGLE, STATISTICS, build, clips, settings
 from tfrecords_tools.clips import SamplingSpec
@@ -22,7 +23,7 @@ def _seed():
     [("r3d", 33_371_472), ("r2plus1d", 31_505_325), ("mc3", 11_695_440)],
 )
 def test_depth_18_has_the_published_parameters(name, published):
-    model = build_model(settings(name, depth=18, width=64), SINGLE, 400, STATISTICS)
+    model = build_model(settings(name, depth=18, width=64), ClipInput(SINGLE, STATISTICS), 400)
     trainable = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert trainable == published
 
@@ -34,7 +35,7 @@ def test_c3d_has_the_papers_parameters(width, hidden):
     expected = sum(27 * before * after + after for before, after in pairwise([3, *wide]))
     expected += (16 * wide[-1] + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * 101
     sampling = SamplingSpec(num_frames=16, height=112, width=112)
-    model = build_model(settings("c3d", width=width, hidden_units=hidden), sampling, 101, STATISTICS)
+    model = build_model(settings("c3d", width=width, hidden_units=hidden), ClipInput(sampling, STATISTICS), 101)
     assert model.count_params() == expected
     assert (expected == 78_409_573) == (width == 64)
 
@@ -49,7 +50,7 @@ def test_pixels_are_normalised_by_the_dataset_or_by_kinetics():
         found = keras.Model(model.inputs, model.get_layer("normalization").output)({"frames": frames})
         np.testing.assert_allclose(found, (frames - np.array(mean)) / np.array(deviation), atol=1e-4)
     with pytest.raises(UserError, match=r"model\.normalization=dataset: .* has no mean"):
-        build_model(settings("r3d"), EVEN, 5)
+        build_model(settings("r3d"), ClipInput(EVEN), 5)
 
 
 def test_weights_of_another_task_come_without_their_head(tmp_path):

@@ -8,6 +8,7 @@ from sign_keras.config import ModelConfig
 from sign_keras.import_weights import import_mobilenet, import_resnet3d
 from sign_keras.import_weights import main as import_weights
 from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.torch_checkpoint import read_checkpoint
 from tests.sign_keras.models.torchvision_reference import import_torchvision
 from tfrecords_tools.clips import SamplingSpec
@@ -63,7 +64,7 @@ def test_logits_are_torchvisions(torchvision, tmp_path, name, num_frames):
 
     section["weights"] = str(tmp_path / "network.weights.h5")
     config = pydantic.TypeAdapter(ModelConfig).validate_python(section)
-    ours = build_model(config, SamplingSpec(num_frames=num_frames, height=64, width=48), 400)
+    ours = build_model(config, ClipInput(SamplingSpec(num_frames=num_frames, height=64, width=48)), 400)
     np.testing.assert_allclose(ours({"frames": frames}, training=False), expected, atol=1e-4)
     assert np.ptp(expected) > 0.1
 

@@ -4,13 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import TypeAdapter
 
-from sign_keras.config import load_config
+from sign_keras.config import ModelConfig, load_config
 from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.pretraining import clips
-from sign_keras.pretraining.clips import train_clips, training_batches, validation_batches
+from sign_keras.pretraining.clips import _with_readers, train_clips, training_batches, validation_batches
 from tfrecords_tools import training_records
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.dataset_info import PixelStatistics
 from tfrecords_tools.synthetic import SIGN_PARAMETERS
 
 
@@ -48,6 +51,35 @@ def test_training_batches_repeat_and_are_augmented_anew(shards, config):
     assert not {row.tobytes() for row in epochs[0]} & {row.tobytes() for row in epochs[1]}
 
 
+def test_joints_are_mirrored_with_the_frames(shards, tiny_config):
+    def joints(mirror: float) -> np.ndarray:
+        augment = {"mirror": mirror, "temporal_jitter": 0}
+        config = tiny_config(sampling={"num_frames": 2}, data={"augment": augment})
+        return next(iter(training_batches(shards, config, batch_size=4, seed=1)))[1]["joints"].numpy()
+
+    plain, mirrored = joints(0), joints(1)
+    assert plain.shape == (4, 2, 42, 2)
+    np.testing.assert_allclose(mirrored[..., :21, 0], 1 - plain[..., 21:, 0], atol=1e-5)
+    np.testing.assert_allclose(mirrored[..., 21:, 1], plain[..., :21, 1], atol=1e-5)
+
+
+def test_a_model_with_moments_says_where_joints_are_in_every_frame(config):
+    def joints(**model):
+        settings = {"architecture": "r2plus1d", "width": 4, **model}
+        net = build_model(tiny_model(settings), ClipInput(sampling, statistics), 1)
+        return _with_readers(net, sampling.num_frames).output.get("joints")
+
+    statistics = PixelStatistics(mean=(0, 0, 0), standard_deviation=(1, 1, 1))
+    sampling = config.sampling.model_copy(update={"num_frames": 9})
+    assert joints(depth=10).shape == (None, 9, 42, 2)  # two moments, of which the last is not full
+    assert joints(depth=10, preserve_time=True, pooling="attention").shape == (None, 9, 42, 2)
+    assert joints(architecture="c3d", hidden_units=4) is None
+
+
+def tiny_model(settings):
+    return TypeAdapter(ModelConfig).validate_python(settings)
+
+
 def test_a_mirrored_clip_has_the_other_dominant_hand_and_else_the_same_parameters(shards, config):
     def counts(batches: tf.data.Dataset) -> dict[str, list[int]]:
         targets = [targets for _, targets in batches]
@@ -67,11 +99,11 @@ def test_pretrained_weights_fit_the_model_with_any_number_of_glosses(shards, con
     )
     train_clips(config, arguments)
     assert "val_movement_accuracy" in capsys.readouterr().out
-    fresh = build_model(config.model, config.sampling, num_glosses=5).get_layer("lstm").get_weights()
+    fresh = build_model(config.model, ClipInput(config.sampling), num_glosses=5).get_layer("lstm").get_weights()
     chosen = config.model.model_copy(update={"weights": str(output), "backbone_weights": "nowhere"})
-    loaded = build_model(chosen, config.sampling, num_glosses=5).get_layer("lstm").get_weights()
+    loaded = build_model(chosen, ClipInput(config.sampling), num_glosses=5).get_layer("lstm").get_weights()
     assert all((a != b).any() for a, b in zip(fresh, loaded, strict=True))
-    again = build_model(chosen, config.sampling, num_glosses=7).get_layer("lstm").get_weights()
+    again = build_model(chosen, ClipInput(config.sampling), num_glosses=7).get_layer("lstm").get_weights()
     for first, second in zip(loaded, again, strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -82,7 +114,13 @@ def test_draws_for_every_frame_are_refused(tiny_config, tmp_path):
         train_clips(config, argparse.Namespace(seed=0))
 
 
-def test_the_main_configuration_can_be_pretrained():
-    config = load_config(Path("configs/cnn_lstm.yaml"))
+def test_rendered_clips_are_square(tiny_config):
+    with pytest.raises(UserError, match="square"):
+        train_clips(tiny_config(sampling={"height": 64}), argparse.Namespace(seed=0))
+
+
+@pytest.mark.parametrize("name", ["cnn_lstm", "r2plus1d_18"])
+def test_the_main_configurations_can_be_pretrained(name):
+    config = load_config(Path(f"configs/{name}.yaml"))
     assert config.data.augment.consistent
     assert config.sampling.frame_rate is None

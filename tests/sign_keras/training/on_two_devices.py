@@ -55,6 +55,8 @@ def main(output: Path) -> None:
     # Clipping hides gradients that are too long: once with it, once without.
     for name, clip_norm in (("adamw", 0.3), ("sgd", None)):
         found[name] = against_one_device(strategy, optimizer=name, gradient_clip_norm=clip_norm, **common)
+    adversarial = {"optimizer": "sgd", "gradient_clip_norm": None, "adversarial_weights": {"delta": 0.2}}
+    found["adversarial"] = against_one_device(strategy, **adversarial, **common)
 
     with strategy.scope():
         learning = tiny_recipe(batch_size=4, unfreeze={2: ["stem"]}, ema_decay=0.5)

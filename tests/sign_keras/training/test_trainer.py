@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from sign_keras.data.dataset import Records
 from sign_keras.models import build_model, input_names
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.run import Run
 from sign_keras.training.callbacks import StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import Checkpoints
@@ -170,7 +171,7 @@ def test_a_stage_that_there_is_not_is_one_line(tiny_config, tmp_path):
     with pytest.raises(
         UserError, match=r"^train.freeze: layer1: no such stage of cnn_lstm; it has frame_features, lstm"
     ):
-        fit(run, records, build=lambda: build_model(run.config.model, run.config.sampling, 3))
+        fit(run, records, build=lambda: build_model(run.config.model, run.clip_input, 3))
 
 
 def test_training_leaves_what_the_design_names(tiny_config, tmp_path):
@@ -197,7 +198,7 @@ def test_a_frozen_backbone_is_bit_identical_after_training(tiny_config, tmp_path
     built = {}
 
     def build():
-        built["model"] = build_model(config.model, config.sampling, 3)
+        built["model"] = build_model(config.model, ClipInput(config.sampling), 3)
         built["before"] = built["model"].get_layer("frame_features").get_weights()
         return built["model"]
 

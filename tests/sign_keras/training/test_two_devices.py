@@ -17,9 +17,9 @@ def found(tmp_path_factory):
     return json.loads(output.read_text())
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adversarial"])
 def test_two_devices_in_parts_end_where_one_device_in_one_batch_does(found, optimizer):
-    """With clipping (adamw) and without, uneven last batches, averages; batch normalisation frozen."""
+    """With clipping (adamw) and without, at adversarial weights; uneven last batches, averages, frozen norms."""
     assert found[optimizer] < 1e-5
 
 

@@ -1,0 +1,31 @@
+"""What every architecture's section has."""
+
+from typing import TYPE_CHECKING, Any
+
+from tfrecords_tools.settings import Settings
+
+if TYPE_CHECKING:
+    from sign_keras.config.models import ModelConfig
+
+
+class ModelSettings(Settings):
+    """What every architecture's section has.
+
+    Attributes:
+        weights: ``none``, or a ``.weights.h5`` file of this architecture (from a run, ``sign_keras.pretrain clips``
+            or ``sign_keras.import_weights``): all of it where the head fits, else all but the head. A backbone's
+            are in it, and ``backbone_weights`` is then not looked at.
+    """
+
+    weights: str = "none"
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no frame's features depend on frames after it, so that a stream can go through frame by frame."""
+        return False
+
+    def without_weights(self) -> "ModelConfig":
+        """The same architecture, begun from nothing: for a model whose own weights follow."""
+        names = {"weights", "backbone_weights"} & set(type(self).model_fields)
+        changed: Any = self.model_copy(update=dict.fromkeys(names, "none"))
+        return changed

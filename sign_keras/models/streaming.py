@@ -1,0 +1,136 @@
+"""A causal model, frame by frame: what it remembers goes in and out with each frame.
+
+A causal model is a chain of layers. A layer that remembers frames has ``initial_state(batch_size)``, a dictionary
+of tensors, and ``step(inputs, state)``, which takes one frame ``[B, 1, ...]`` to what ``call`` gives for the last
+frame of the clip so far, and to the new state. Keras's LSTM and GRU are stepped by their cells; layers that treat
+each frame by itself are called as they are. Streamed logits equal those of the whole clip.
+"""
+
+from typing import Any
+
+import keras
+
+from sign_keras.config import ModelConfig
+from tfrecords_tools.command_line import UserError
+
+State = dict[str, Any]
+LOGITS = "logits"
+# Layers of Keras that treat every frame by itself, in evaluation.
+BY_FRAME = (
+    keras.layers.Dense,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Dropout,
+    keras.layers.Activation,
+)
+
+
+def is_causal(config: ModelConfig) -> bool:
+    """Whether a stream can go through the model that a configuration describes, frame by frame."""
+    return config.is_causal
+
+
+def initial_state(model: keras.Model, batch_size: int = 1) -> State:
+    """What a causal model remembers before the first frame, by the names of ``build_step_model``'s inputs.
+
+    Raises:
+        UserError: the model is not causal.
+    """
+    return {
+        _state_name(layer, key): value
+        for layer in _chain(model)
+        for key, value in _initial_state(layer, batch_size).items()
+    }
+
+
+def build_step_model(model: keras.Model) -> keras.Model:
+    """The model that takes a stream's next frame, with the weights of one that takes clips.
+
+    Args:
+        model: causal, from the table of architectures; built, with its weights.
+
+    Returns:
+        A model from ``keypoints`` ``[B, 1, K, 3]`` and the tensors of ``initial_state`` to a dictionary of
+        ``logits`` ``[B, V]`` of the frames so far, and of the new state under the names of the old.
+
+    Raises:
+        UserError: the model is not causal.
+    """
+    frames = model.input["keypoints"]
+    inputs = {"keypoints": keras.Input((1, *frames.shape[2:]), dtype=frames.dtype, name="keypoints")}
+    for name, value in initial_state(model).items():
+        inputs[name] = keras.Input(value.shape[1:], dtype=keras.backend.standardize_dtype(value.dtype), name=name)
+    outputs = FrameStep(model, name="step")(inputs)
+    return keras.Model(inputs, outputs, name=f"{model.name}_step")
+
+
+class FrameStep(keras.layers.Layer):
+    """All layers of a causal model, for one frame. It is not saved by itself: it is made from a model that is.
+
+    Args:
+        model: see ``build_step_model``.
+    """
+
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chain = _chain(model)
+        self.built = True
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs and outputs of ``build_step_model``."""
+        features = inputs["keypoints"]
+        outputs: State = {}
+        for layer in self.chain:
+            prefix = _state_name(layer, "")
+            state = {name.removeprefix(prefix): inputs[name] for name in inputs if name.startswith(prefix)}
+            features, new_state = _step(layer, features, state)
+            outputs |= {prefix + key: value for key, value in new_state.items()}
+        return {LOGITS: features, **outputs}
+
+
+def _chain(model: keras.Model) -> list[keras.layers.Layer]:
+    """A causal model's layers, from keypoints to logits.
+
+    Raises:
+        UserError: a layer is not causal.
+    """
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    for layer in layers:
+        _check_is_causal(layer, model.name)
+    return layers
+
+
+def _check_is_causal(layer: keras.layers.Layer, model_name: str) -> None:
+    if getattr(layer, "is_causal", True) and (hasattr(layer, "step") or isinstance(layer, BY_FRAME)):
+        return
+    if isinstance(layer, keras.layers.LSTM | keras.layers.GRU) and not layer.go_backwards:
+        return
+    raise UserError(
+        f"{model_name}: its layer {layer.name!r} looks at the whole clip, so no stream can go through it frame by "
+        "frame; train a causal model, such as configs/keypoint_causal_conv.yaml"
+    )
+
+
+def _state_name(layer: keras.layers.Layer, key: str) -> str:
+    return f"{layer.name}__{key}"
+
+
+def _initial_state(layer: keras.layers.Layer, batch_size: int) -> State:
+    if hasattr(layer, "step"):
+        state: State = layer.initial_state(batch_size)
+        return state
+    if isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
+        zeros = layer.cell.get_initial_state(batch_size)
+        return {f"state{index}": keras.ops.cast(value, "float32") for index, value in enumerate(zeros)}
+    return {}
+
+
+def _step(layer: keras.layers.Layer, inputs: Any, state: State) -> tuple[Any, State]:
+    if hasattr(layer, "step"):
+        outputs: tuple[Any, State] = layer.step(inputs, state)
+        return outputs
+    if isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
+        features, states = layer.cell(inputs[:, 0], [state[f"state{index}"] for index in range(len(state))])
+        new_state = {f"state{index}": value for index, value in enumerate(states)}
+        return features[:, None] if layer.return_sequences else features, new_state
+    return layer(inputs), {}
