@@ -1,25 +1,28 @@
 """``python -m sign_keras.evaluate``: how well a run, SavedModel or .tflite reads the clips of one split."""
 
 import argparse
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tqdm import tqdm
-
-from sign_keras.config import EvaluateConfig, ViewsConfig
+from sign_keras.confidence import SIGN_THRESHOLD
+from sign_keras.config import EvaluateConfig, NoSignConfig, ViewsConfig
 from sign_keras.quiet import quiet_tensorflow
-from tfrecords_tools.clips import SPLITS, ClipSpec
+from sign_keras.scoring import (
+    BATCH_SIZE,
+    NO_LABEL,
+    ONE_VIEW,
+    Recogniser,
+    evaluate_artefact,
+    made_up_non_signs,
+    unknown_signs,
+)
+from tfrecords_tools.clips import SPLITS
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.settings import validate
 
 if TYPE_CHECKING:  # they load TensorFlow, which a command does only once its arguments make sense
     from sign_keras.data.dataset import Records
-    from sign_keras.data.draws import Draw
     from sign_keras.metrics import Predictions
     from sign_keras.run import Run
 
@@ -30,27 +33,7 @@ EXAMPLE = """example:
 writes metrics.json, predictions.csv, confusion_matrix.png and report.html: into the run's own directory where
 records, split and views are those of its own test, else into ./evaluation/MODEL-RECORDS-SPLIT[-VIEWS].
 """
-BATCH_SIZE = 16
-ONE_VIEW = ViewsConfig()
-
-
-class Recogniser(Protocol):
-    """What evaluation needs of an artefact."""
-
-    @property
-    def name(self) -> str:
-        """What the report calls it."""
-
-    @property
-    def label_map(self) -> LabelMap:
-        """Of its V logits."""
-
-    @property
-    def clip_spec(self) -> ClipSpec:
-        """How its clips are made, sampling included."""
-
-    def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """``[B, V]`` float32 of a batch of inputs."""
+BEFORE = "expected_calibration_error_before"
 
 
 def evaluate(
@@ -62,6 +45,7 @@ def evaluate(
     bootstrap_samples: int,
     views: ViewsConfig = ONE_VIEW,
     run: "Run | None" = None,
+    unknown_records: Path | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, Any]:
     """Tests an artefact on one split and writes the metrics and the report.
@@ -74,6 +58,7 @@ def evaluate(
         bootstrap_samples: resamplings behind the interval.
         views: what each clip's answer is averaged over.
         run: the training that the artefact comes from, where known.
+        unknown_records: other records: which of their signs, unknown to the artefact, are taken for one of its.
         batch_size: clips a step; changes speed alone.
 
     Returns:
@@ -94,99 +79,57 @@ def evaluate(
         split=split,
         bootstrap_samples=bootstrap_samples,
     ) | {"views": views.model_dump()}
+    metrics |= confidence_metrics(
+        artefact, records, split, predictions, run=run, unknown_records=unknown_records, batch_size=batch_size
+    )
     write_evaluation(output, predictions, artefact.label_map, metrics, name=artefact.name, records=records, run=run)
     return metrics
 
 
-def evaluate_artefact(
+def confidence_metrics(
     artefact: Recogniser,
     records: "Records",
     split: str,
+    predictions: "Predictions",
+    *,
+    run: "Run | None" = None,
+    unknown_records: Path | None = None,
     batch_size: int = BATCH_SIZE,
-    views: ViewsConfig = ONE_VIEW,
-) -> "Predictions":
-    """Lets an artefact predict every clip of a split.
+) -> dict[str, Any]:
+    """The parts of ``metrics.json`` on how far answers can be believed: ``calibration`` and ``acceptance``.
 
-    Returns:
-        Each clip once, whatever the number of its views. Labels are ids in the artefact's label map: glosses are
-        matched by name, whatever their order. Logits are the model's own for one view, else logarithms of the
-        probabilities' mean.
-
-    Raises:
-        UserError: the clips were not made as the artefact wants them, it lacks one of their glosses, a record is
-            damaged, or the model returns numbers that are not finite.
+    ``acceptance`` is there where the artefact can say that there is no sign, or ``unknown_records`` are given. Its
+    false alarms are those of clips without a sign: ``recorded``, ``made_up`` from the split's, ``unknown_signs``.
+    Arguments are those of ``evaluate``, and what ``evaluate_artefact`` gave.
     """
-    from sign_keras.data.compatibility import check_clip_spec, matched_ids
-    from sign_keras.data.views import make_views
+    from sign_keras.calibration import acceptance_metrics, calibration_metrics, sign_scores
 
-    check_clip_spec(artefact.clip_spec, records)
-    own_ids = matched_ids(artefact.label_map, records, split)
-    drawn = make_views(views, records.sampling.num_frames)
-    total = records.num_clips(split) * len(drawn)
-    with tqdm(total=total, desc="evaluating", unit="clip", disable=None) as bar:
-        first = _evaluate_view(artefact, records, split, batch_size, drawn[0], own_ids, bar)
-        if len(drawn) == 1:
-            return first
-        probabilities = first.probabilities
-        for view in drawn[1:]:
-            probabilities += _evaluate_view(artefact, records, split, batch_size, view, own_ids, bar).probabilities
-    # Where float64 rounds a probability to zero, its logarithm must stay finite.
-    mean = np.maximum(probabilities / len(drawn), np.finfo(np.float64).tiny)
-    return dataclasses.replace(first, logits=np.log(mean).astype(np.float32))
-
-
-def _evaluate_view(
-    artefact: Recogniser,
-    records: "Records",
-    split: str,
-    batch_size: int,
-    view: "Draw | None",
-    own_ids: dict[int, int],
-    bar: tqdm,
-) -> "Predictions":
-    from sign_keras.data.compatibility import matched_id
-    from sign_keras.metrics import Predictions
-
-    logits: list[np.ndarray] = []
-    labels: list[int] = []
-    names: dict[str, list[str]] = {"media_id": [], "path": [], "signer": []}
-    for inputs, label, metadata in _batches(records, split, batch_size, view):
-        for name, values in names.items():
-            values += [text.decode("utf-8", "replace") for text in metadata[name]]
-        batch = artefact.logits(inputs)
-        if not np.isfinite(batch).all():
-            first = names["media_id"][len(labels) + int(np.argmin(np.isfinite(batch).all(axis=1)))]
-            raise UserError(f"{first}: the model's logits are not finite; it cannot be evaluated")
-        logits.append(batch)
-        labels += [matched_id(own_ids, index, records) for index in label.tolist()]
-        bar.update(len(label))
-    return Predictions(
-        np.concatenate(logits).astype(np.float32),
-        np.array(labels, np.int64),
-        names["media_id"],
-        names["path"],
-        names["signer"],
-    )
+    no_sign = None if artefact.no_sign is None else artefact.label_map.id(artefact.no_sign)
+    is_sign = predictions.labels != (NO_LABEL if no_sign is None else no_sign)
+    scores = sign_scores(predictions.probabilities, no_sign)
+    non_signs = {"recorded": scores[~is_sign]}
+    if (config := no_sign_config(artefact, run)) and config.made_up_share(records.label_map.glosses):
+        made_up = made_up_non_signs(artefact, records, split, config, batch_size)
+        non_signs["made_up"] = sign_scores(made_up.probabilities, no_sign)
+    if unknown_records is not None:
+        unknown = unknown_signs(artefact, unknown_records, records, split, batch_size)
+        non_signs["unknown_signs"] = sign_scores(unknown.probabilities, no_sign)
+    calibration = calibration_metrics(predictions.logits, predictions.labels, predictions.temperature)
+    if predictions.temperature != artefact.temperature:  # it is in the mean over views: there is no "before"
+        calibration = {name: value for name, value in calibration.items() if not name.endswith("_before")}
+    found: dict[str, Any] = {"calibration": calibration | {"temperature": artefact.temperature}}
+    threshold = artefact.thresholds.get(SIGN_THRESHOLD)
+    if is_sign.any() and (threshold is not None or no_sign is not None or unknown_records is not None):
+        right = predictions.predicted == predictions.labels
+        found["acceptance"] = acceptance_metrics(scores[is_sign], right[is_sign], threshold, non_signs)
+    return found
 
 
-def _batches(
-    records: "Records", split: str, batch_size: int, view: "Draw | None"
-) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]]:
-    import tensorflow as tf
-
-    batches = records.evaluation_batches(split, batch_size, view).as_numpy_iterator()
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except tf.errors.OpError as error:
-            cause = (error.message or type(error).__name__).split("\n")[0].split("}} ")[-1].split(" [Op:")[0]
-            raise UserError(
-                f"{records.directory}: a record of split {split!r} cannot be used ({cause}); to find it: "
-                f"python -m tfrecords_tools.inspect {records.directory}"
-            ) from None
-        yield batch
+def no_sign_config(artefact: Recogniser, run: "Run | None") -> NoSignConfig | None:
+    """How non-signs are made up for an artefact: as its training did, where that is known."""
+    if run is not None:
+        return run.config.data.no_sign
+    return None if artefact.no_sign is None else NoSignConfig(gloss=artefact.no_sign)
 
 
 def default_output(
@@ -205,7 +148,7 @@ def default_output(
 
 
 def format_summary(metrics: dict[str, Any]) -> str:
-    """The headline numbers, in two lines; and a third about views where there are several."""
+    """The headline numbers, in two lines; then one about views where there are several, and about confidence."""
     low, high = (100 * bound for bound in metrics["top1_interval"])
     signers = metrics["signers"]
     people = f"{signers} signer{'' if signers == 1 else 's'}" if signers else "signers not known"
@@ -221,7 +164,29 @@ def format_summary(metrics: dict[str, Any]) -> str:
         f"top-1 {100 * metrics['top1']:.1f} % (95 % interval {low:.1f} to {high:.1f}, over "
         f"{metrics['interval_over']}), top-5 {100 * metrics['top5']:.1f} %, macro F1 "
         f"{metrics['macro_f1']:.3f}, chance {100 * metrics['chance']:.1f} %{averaged}"
+        + "".join(f"\n{line}" for line in confidence_summary(metrics))
     )
+
+
+def confidence_summary(metrics: dict[str, Any]) -> list[str]:
+    """Lines on calibration and acceptance, for metrics that have them."""
+    lines = []
+    if calibration := metrics.get("calibration"):
+        lines.append(
+            f"calibration error {100 * calibration['expected_calibration_error']:.1f} % at temperature "
+            f"{calibration['temperature']:.2f}"
+            + (f" ({100 * before:.1f} % without)" if (before := calibration.get(BEFORE)) is not None else "")
+        )
+    if acceptance := metrics.get("acceptance"):
+        alarms = ", ".join(
+            f"{100 * found['rate']:.1f} % of {found['clips']} {name.replace('_', ' ')}"
+            for name, found in acceptance["false_alarms"].items()
+        )
+        lines.append(
+            f"accepted as signs: {100 * acceptance['signs_accepted']:.1f} % of signs"
+            + (f"; false alarms: {alarms}" if alarms else "")
+        )
+    return lines
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -247,6 +212,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--mirror",
         action=argparse.BooleanOptionalAction,
         help="each view also mirrored; only where that leaves a sign what it is",
+    )
+    parser.add_argument(
+        "--unknown", type=Path, metavar="DIR", help="records of other signs: how many are taken for one it knows?"
     )
     parser.add_argument(
         "--batch-size", type=int, default=BATCH_SIZE, metavar="N", help=f"clips a step (default {BATCH_SIZE})"
@@ -287,6 +255,7 @@ def main() -> int:
         bootstrap_samples=config.bootstrap_samples,
         views=views,
         run=run,
+        unknown_records=arguments.unknown or config.unknown_records,
         batch_size=arguments.batch_size,
     )
     print(format_summary(metrics))

@@ -27,10 +27,12 @@ EXAMPLE = """example:
   python -m sign_keras.predict --model runs/demo my_clips/ extra.mp4
   find . -name '*.mp4' | python -m sign_keras.predict --model tflite/demo.tflite --json -
 
+An answer that the model doubts is given all the same, but marked: "no sign", and in JSON "accepted": false.
 Exit status 1: some videos could not be read; they are listed with the reason.
 """
 STDIN = "-"
 BAR_WIDTH = 20
+NOT_ACCEPTED = "  (no sign that it knows)"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -124,7 +126,7 @@ def _as_json(result: "Prediction | SkippedClip") -> str:
     content: dict[str, object]
     if isinstance(result, Prediction):
         scores = [{"gloss": item.gloss, "probability": round(item.probability, 6)} for item in result.glosses]
-        content = {"path": result.path, "predictions": scores}
+        content = {"path": result.path, "predictions": scores, "accepted": result.accepted}
     else:
         content = {"path": result.clip.path, "error": result.reason}
     return json.dumps(content, ensure_ascii=False)
@@ -140,7 +142,7 @@ def _as_text(result: "Prediction | SkippedClip") -> str:
         f"  {item.gloss:<{width}}  {item.probability:6.1%}  {'#' * round(item.probability * BAR_WIDTH)}".rstrip()
         for item in result.glosses
     ]
-    return "\n".join([result.path, *rows])
+    return "\n".join([result.path if result.accepted else f"{result.path}{NOT_ACCEPTED}", *rows])
 
 
 if __name__ == "__main__":

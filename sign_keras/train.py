@@ -14,6 +14,7 @@ from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
     from sign_keras.data.dataset import Records
+    from sign_keras.inference.artefact import RunArtefact
     from sign_keras.run import Run
 
 EXAMPLE = """example:
@@ -70,12 +71,15 @@ def main() -> int:
     train(
         run,
         records,
-        lambda: build_model(config.model, config.sampling, len(records.label_map), records.info.pixel_statistics),
+        lambda: build_model(config.model, run.clip_input, len(run.label_map)),
         resume=arguments.resume,
     )
 
+    # How far its probabilities can be believed, on the clips that the epoch was chosen by.
+    artefact = calibrate_best_epoch(run, records)
+
     # Evaluation, on clips that neither training nor the choice of the epoch has seen.
-    metrics = evaluate_run(run, records)
+    metrics = evaluate_run(artefact, run, records)
 
     # Export.
     exported = export_run_formats(run, records)
@@ -164,11 +168,13 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
     Raises:
         UserError: it is taken; or, to go on, it is missing or its configuration or records are others.
     """
+    from sign_keras.data.no_sign import model_label_map
     from sign_keras.run import Run
 
+    label_map = model_label_map(records.label_map, config.data.no_sign)
     directory = directory or Path("runs") / config.name
     if not resume:
-        return Run.create(directory, config, records.label_map, records.info)
+        return Run.create(directory, config, label_map, records.info)
     run = Run.load(directory)
     # Records may have moved; what they hold is compared below.
     if run.config.model_copy(update={"records": config.records}) != config:
@@ -177,24 +183,36 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
             f"{directory}: was begun with another configuration (it differs in {', '.join(changed)}); resume with "
             f"--config {directory / 'config.yaml'}"
         )
-    if run.label_map != records.label_map or run.info.shards != records.info.shards:
+    if run.label_map != label_map or run.info.shards != records.info.shards:
         raise UserError(f"{directory}: was begun with other records than {records.directory} holds now")
     return run
 
 
-def evaluate_run(run: Run, records: Records) -> dict[str, Any]:
+def calibrate_best_epoch(run: Run, records: Records) -> RunArtefact:
+    """Calibrates the best epoch, writes what was found into the run directory, and returns the model."""
+    from sign_keras.calibrate import calibrate_run, describe
+    from sign_keras.inference.artefact import RunArtefact
+
+    artefact = RunArtefact(run)
+    confidence = calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)
+    print(describe(confidence))
+    artefact.refresh()
+    return artefact
+
+
+def evaluate_run(artefact: RunArtefact, run: Run, records: Records) -> dict[str, Any]:
     """Evaluates the best epoch and writes the report into the run directory."""
     from sign_keras.evaluate import evaluate
-    from sign_keras.inference.artefact import load_artefact
 
     return evaluate(
-        load_artefact(run.directory),
+        artefact,
         records,
         run.config.evaluate.split,
         run.directory,
         bootstrap_samples=run.config.evaluate.bootstrap_samples,
         views=run.config.evaluate.views,
         run=run,
+        unknown_records=run.config.evaluate.unknown_records,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import loky
 import numpy as np
 
+from sign_keras.calibration import accepted, sign_scores, softmax
+from sign_keras.confidence import SIGN_THRESHOLD, Confidence
 from sign_keras.inference.info import (
     FORMAT_VERSION,
     OUTPUT,
@@ -17,9 +19,11 @@ from sign_keras.inference.info import (
     ArtefactInfo,
     installed_version,
     kind_of,
+    read_enrolled,
     read_from_saved_model,
     read_from_tflite,
 )
+from sign_keras.models.embedding import EMBEDDING, with_embedding
 from sign_keras.run import METRICS_NAME, Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
@@ -68,6 +72,16 @@ class Artefact(abc.ABC):
         return self.info.thresholds
 
     @property
+    def temperature(self) -> float:
+        """Logits are divided by it before the softmax."""
+        return self.info.temperature
+
+    @property
+    def no_sign(self) -> str | None:
+        """The gloss that stands for no sign; None where every gloss is a sign."""
+        return self.info.no_sign
+
+    @property
     def input_names(self) -> tuple[str, ...]:
         """The inputs that ``logits`` takes."""
         return self.info.input_names
@@ -84,10 +98,20 @@ class Artefact(abc.ABC):
         """
 
     def probabilities(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Softmax of ``logits``: ``[B, V]`` float32."""
-        logits = self.logits(inputs).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return (exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32)
+        """Softmax of ``logits`` divided by the temperature: ``[B, V]`` float32."""
+        return softmax(self.logits(inputs), self.temperature).astype(np.float32)
+
+    def accepts(self, probabilities: np.ndarray) -> np.ndarray:
+        """Whether answers count as signs.
+
+        Args:
+            probabilities: ``[B, V]``.
+
+        Returns:
+            ``[B]`` bool: false where the likeliest gloss stands for no sign or is below the threshold.
+        """
+        no_sign = None if self.no_sign is None else self.label_map.id(self.no_sign)
+        return accepted(sign_scores(probabilities, no_sign), self.thresholds.get(SIGN_THRESHOLD))
 
 
 class RunArtefact(Artefact):
@@ -104,13 +128,23 @@ class RunArtefact(Artefact):
             UserError: the run has no weights yet, or they do not fit.
         """
         super().__init__(_describe(run))
+        self._run = run
         with _float32_policy():
             self.model = run.load_model()
+            self._with_embedding = with_embedding(self.model)
+
+    def refresh(self) -> None:
+        """Reads the run's description again, once something new was measured."""
+        self.info = _describe(self._run)
 
     def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """See ``Artefact``."""
-        chosen = {name: inputs[name] for name in self.input_names}
-        return np.asarray(self.model.predict_on_batch(chosen), np.float32)
+        return self.logits_and_embeddings(inputs)[0]
+
+    def logits_and_embeddings(self, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """``[B, V]`` and ``[B, D]`` float32: what the head says, and what it sees; see ``models.embedding``."""
+        outputs = self._with_embedding.predict_on_batch({name: inputs[name] for name in self.input_names})
+        return np.asarray(outputs[OUTPUT], np.float32), np.asarray(outputs[EMBEDDING], np.float32)
 
 
 class SavedModelArtefact(Artefact):
@@ -188,31 +222,45 @@ def load_artefact(path: Path) -> Artefact:
 def _describe(run: Run) -> ArtefactInfo:
     from sign_keras.models import input_names
 
+    confidence, no_sign = Confidence.load(run.directory), run.config.data.no_sign
     return ArtefactInfo(
         format_version=FORMAT_VERSION,
         name=run.config.name,
         glosses=run.label_map.glosses,
         clip_spec=run.clip_spec,
         input_names=input_names(run.config.model, run.config.sampling),
+        temperature=confidence.temperature,
+        thresholds=confidence.thresholds,
+        no_sign=None if no_sign is None else no_sign.gloss,
         trained_on=run.info.name,
         records_source=run.info.source,
-        model_card=_model_card(run),
+        model_card=_model_card(run, confidence),
         sign_keras_version=installed_version(),
     )
 
 
-def _model_card(run: Run) -> str:
-    train = run.info.splits.get("train", SplitInfo())
+def _model_card(run: Run, confidence: Confidence) -> str:
+    train, no_sign = run.info.splits.get("train", SplitInfo()), run.config.data.no_sign
+    num_signs = len(run.label_map) - (no_sign is not None)
     sentences = [
-        f"{run.config.name}: a {run.config.model.architecture} that names one of {len(run.label_map)} signs.",
+        f"{run.config.name}: a {run.config.model.architecture} that names one of {num_signs} signs.",
         f"Trained on {train.clips} clips of {len(train.signers)} known signers from the records "
         f"{run.info.name!r} ({run.info.source}).",
+    ]
+    sentences += [
+        f"{gloss!r} was added later, from {len(clips)} clip(s) and without training."
+        for gloss, clips in read_enrolled(run.directory).items()
     ]
     metrics = _metrics(run)
     if "top1" in metrics:
         of = f"{metrics.get('clips', '?')} clips of the {metrics.get('split', 'test')} split"
         sentences.append(f"Top-1 accuracy {metrics['top1']:.3f} on {of}.")
-    sentences.append("It always answers with one of its signs, whatever the video shows.")
+    if no_sign is not None:
+        sentences.append(f"It answers {no_sign.gloss!r} where it sees none of them.")
+    if (threshold := confidence.thresholds.get(SIGN_THRESHOLD)) is not None:
+        sentences.append(f"Below a probability of {threshold:.3f} its answer is not to be taken for a sign.")
+    elif no_sign is None:
+        sentences.append("It always answers with one of its signs, whatever the video shows.")
     return " ".join(sentences)
 
 

@@ -23,6 +23,8 @@ FORMAT_VERSION = 1
 INFO_NAME = "sign_keras.json"
 LABELS_NAME = "labels.txt"
 ASSETS_FOLDER = "assets.extra"
+# Of a run: which glosses were added by ``sign_keras.enroll``, from which clips.
+ENROLLED_NAME = "enrolled.json"
 # What marks a directory as one of ours; repeated from ``sign_keras.run``, which loads Keras.
 RUN_MARK, SAVED_MODEL_MARK = "config.yaml", "saved_model.pb"
 # The function that every export offers, and what its output is called.
@@ -41,7 +43,10 @@ class ArtefactInfo(Settings):
         glosses: gloss of each logit.
         clip_spec: how a video becomes the model's input, sampling included.
         input_names: the model's inputs among ``frames``, ``keypoints`` and ``frame_mask``.
-        thresholds: named probabilities below which an answer is to be doubted; empty where none was tuned.
+        temperature: logits are divided by it before the softmax; see ``sign_keras.calibration``.
+        thresholds: named probabilities below which an answer is to be doubted; empty where none was tuned. Below
+            ``sign`` it counts as no sign.
+        no_sign: the gloss that stands for no sign; None where every gloss is a sign.
         trained_on: name of the records.
         records_source: the format that those came from.
         model_card: a few sentences for people.
@@ -53,7 +58,9 @@ class ArtefactInfo(Settings):
     glosses: tuple[str, ...] = pydantic.Field(min_length=1)
     clip_spec: ClipSpec
     input_names: tuple[str, ...] = pydantic.Field(min_length=1)
+    temperature: float = pydantic.Field(1.0, gt=0)
     thresholds: dict[str, float] = pydantic.Field(default_factory=dict)
+    no_sign: str | None = None
     trained_on: str
     records_source: str
     model_card: str
@@ -66,6 +73,8 @@ class ArtefactInfo(Settings):
         if self.clip_spec.sampling is None:
             raise ValueError("clip_spec.sampling is missing")
         LabelMap(self.glosses)  # raises where a gloss stands for two ids
+        if self.no_sign is not None and self.no_sign not in self.glosses:
+            raise ValueError(f"no_sign: {self.no_sign!r} is not among the glosses")
         return self
 
 
@@ -87,6 +96,21 @@ def kind_of(path: Path) -> Literal["run", "saved_model", "tflite"]:
     if path.is_dir():
         raise UserError(f"{path}: holds neither {RUN_MARK} nor {SAVED_MODEL_MARK}; {expected}")
     raise UserError(f"{path}: no model has the suffix {path.suffix!r}; {expected}")
+
+
+def read_enrolled(directory: Path) -> dict[str, list[str]]:
+    """Clips by gloss that were added to a run without training; empty where there are none.
+
+    Raises:
+        UserError: the list is damaged.
+    """
+    path = directory / ENROLLED_NAME
+    try:
+        return pydantic.TypeAdapter(dict[str, list[str]]).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except pydantic.ValidationError:
+        raise UserError(f"{path}: is damaged; enroll the sign again") from None
 
 
 def installed_version() -> str:

@@ -36,11 +36,13 @@ class Prediction:
         path: of the video.
         glosses: the most probable ones, best first.
         seconds: from the video's first frame to its last.
+        accepted: false where the first one stands for no sign, or is less probable than the model's threshold.
     """
 
     path: str
     glosses: tuple[ScoredGloss, ...]
     seconds: float
+    accepted: bool = True
 
 
 class Predictor:
@@ -73,9 +75,13 @@ class Predictor:
             paths: of videos; work on a few begins ahead of the answers.
             workers: processes that read videos; by default one a core.
         """
-        clips = (Clip(path=path, glosses=(), media_id=path) for path in paths)
-        for extracted in extract_clips(clips, self._spec, workers):
+        for extracted in self.extract(paths, workers):
             yield extracted if isinstance(extracted, SkippedClip) else self._answer(extracted)
+
+    def extract(self, paths: Iterable[str], workers: int | None = None) -> Iterator[ExtractedClip | SkippedClip]:
+        """Reads each video, as far as the model looks at it; arguments as for ``predict``."""
+        clips = (Clip(path=path, glosses=(), media_id=path) for path in paths)
+        return extract_clips(clips, self._spec, workers)
 
     def inputs(self, extracted: ExtractedClip) -> dict[str, np.ndarray]:
         """A clip as the model takes it: a batch of one, as ``Artefact.logits`` wants it."""
@@ -84,12 +90,14 @@ class Predictor:
         return {name: value.numpy()[np.newaxis] for name, value in clip.items()}
 
     def _answer(self, extracted: ExtractedClip) -> Prediction:
-        probabilities = self.artefact.probabilities(self.inputs(extracted))[0]
+        answer = self.artefact.probabilities(self.inputs(extracted))
+        probabilities = answer[0]
         best = np.argsort(-probabilities, kind="stable")[: self._top_k]
         glosses = tuple(
             ScoredGloss(self.artefact.label_map.glosses[index], float(probabilities[index])) for index in best
         )
-        return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]))
+        accepted = bool(self.artefact.accepts(answer)[0])
+        return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]), accepted)
 
 
 def extraction_spec(spec: ClipSpec, input_names: Iterable[str]) -> ClipSpec:

@@ -92,9 +92,57 @@ def limits(metrics: dict[str, Any], info: DatasetInfo, run: Run | None) -> list[
         *_split_limits(metrics),
         *_signer_limits(metrics, run),
         *_precision_limits(metrics),
-        f"The model always answers with one of its {len(metrics['per_gloss'])} glosses. How it reacts to other "
-        "signs, or to somebody who does not sign at all, is not tested here.",
+        *_rejection_limits(metrics),
     ]
+
+
+def calibration_meaning(metrics: dict[str, Any]) -> str:
+    """How far its probabilities are from how often it is right, in a sentence or two; empty where not measured."""
+    found = metrics.get("calibration")
+    if not found:
+        return ""
+    error = percent(found["expected_calibration_error"], 1)
+    text = f"On average its probability is {error} away from how often it is right (expected calibration error)"
+    if (before := found.get("expected_calibration_error_before")) is not None:
+        text += f"; it would be {percent(before, 1)} without the temperature of {found['temperature']:.2f}"
+    return f"{text}. The temperature was fitted on other clips, and changes no answer."
+
+
+def acceptance_meaning(metrics: dict[str, Any]) -> list[str]:
+    """What it takes for a sign and what not, a sentence each."""
+    found = metrics.get("acceptance")
+    if not found:
+        return []
+    threshold = found["threshold"]
+    below = f" An answer below {percent(threshold, 1)} counts as no sign." if threshold else ""
+    kept = f"It accepts its answer as a sign in {percent(found['signs_accepted'], 1)} of these clips of signs"
+    if (right := found["top1_of_accepted"]) is not None:
+        kept += f", and is right in {percent(right, 1)} of those"
+    named = {
+        "recorded": "recorded clips without a sign",
+        "made_up": "clips made up to hold no sign",
+        "unknown_signs": "clips of signs that it does not know",
+    }
+    alarms = [
+        f"Of {alarm['clips']} {named[name]}, {percent(alarm['rate'], 1)} are taken for a sign."
+        for name, alarm in found["false_alarms"].items()
+    ]
+    return [f"{kept}.{below}", *alarms]
+
+
+def _rejection_limits(metrics: dict[str, Any]) -> list[str]:
+    alarms = metrics.get("acceptance", {}).get("false_alarms", {})
+    if not alarms:
+        return [
+            f"The model answers with one of its {len(metrics['per_gloss'])} glosses. How it reacts to other signs, "
+            "or to somebody who does not sign at all, is not tested here."
+        ]
+    if set(alarms) == {"made_up"}:
+        return [
+            "What it was shown as no sign was made up from clips of signs. How it reacts to other signs, or to "
+            "what people do between them, is not tested here."
+        ]
+    return []
 
 
 def _source_limits(info: DatasetInfo, run: Run | None) -> list[str]:

@@ -100,6 +100,8 @@ def render_page(
         interval_meaning=findings.interval_meaning(metrics, run),
         views_meaning=findings.views_meaning(metrics),
         limits=findings.limits(metrics, records.info, run),
+        calibration_meaning=findings.calibration_meaning(metrics),
+        acceptance_meaning=findings.acceptance_meaning(metrics),
         curves=charts.learning_curves(history, best),
         chart_size=(charts.WIDTH, charts.HEIGHT),
         best_epoch=None if best is None else f"{history.get('epoch', np.arange(best + 1) + 1)[best]:g}",

@@ -25,6 +25,7 @@ class FakeArtefact:
     """Right about all clips but every third; knows them by the order in which they come."""
 
     name, input_names, sampling = "fake", ("frames",), SAMPLING
+    temperature, thresholds, no_sign = 1.0, {}, None
 
     def __init__(self, records: Records, glosses: tuple[str, ...], split: str = "test") -> None:
         self.label_map = LabelMap(glosses)
