@@ -11,6 +11,7 @@ from tqdm import tqdm
 from sign_keras.config import NoSignConfig, ViewsConfig
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.dataset_info import DatasetInfo
 from tfrecords_tools.label_map import LabelMap
 
 if TYPE_CHECKING:  # they load TensorFlow, which a command does only once its arguments make sense
@@ -131,14 +132,9 @@ def unknown_signs(
     from sign_keras.data.compatibility import check_clip_spec
     from sign_keras.data.dataset import Records
 
+    check_unknown(directory, split, artefact.label_map)
     others = Records.open(directory, like.sampling, like.input_names)
     check_clip_spec(artefact.clip_spec, others)
-    held = others.info.splits[split].glosses if split in others.info.splits else {}
-    if not set(held) - set(artefact.label_map):
-        raise UserError(
-            f"evaluate.unknown_records={directory}: split {split!r} holds no sign that the model does not know; "
-            "give records of other signs"
-        )
     known = {number for number, gloss in enumerate(others.label_map) if gloss in artefact.label_map}
     with _progress(others.num_clips(split), "unknown signs") as bar:
         batches = clip_batches(others, split, others.evaluation_batches(split, batch_size))
@@ -152,6 +148,20 @@ def unknown_signs(
         paths=[found.paths[clip] for clip in kept],
         signers=[found.signers[clip] for clip in kept],
     )
+
+
+def check_unknown(directory: Path, split: str, known: LabelMap) -> None:
+    """Checks that a split of records holds signs that a model does not know.
+
+    Raises:
+        UserError: it does not, or these are no records.
+    """
+    splits = DatasetInfo.load(directory).splits
+    if split not in splits or not set(splits[split].glosses) - set(known):
+        raise UserError(
+            f"evaluate.unknown_records={directory}: split {split!r} holds no sign that the model does not know; "
+            "give records of other signs"
+        )
 
 
 def _progress(total: int, what: str) -> tqdm:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sign_keras.config import Config, PrepareConfig, load_config
+from sign_keras.config import Config, EvaluateConfig, PrepareConfig, load_config
 from sign_keras.quiet import quiet_tensorflow
+from sign_keras.scoring import check_unknown
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 
@@ -61,7 +62,7 @@ def main() -> int:
     from sign_keras.training.trainer import train
 
     records = Records.open(config.records.directory, config.sampling, input_names(config.model, config.sampling))
-    check_splits(records, config.evaluate.split)
+    check_splits(records, config.evaluate)
 
     # Run directory: what is to be done, before it is done.
     run = open_run(config, records, arguments.run_dir, resume=arguments.resume)
@@ -139,13 +140,16 @@ def synthesize_videos(prepare: PrepareConfig) -> None:
     )
 
 
-def check_splits(records: Records, evaluated: str) -> None:
+def check_splits(records: Records, config: EvaluateConfig) -> None:
     """Stops before hours of training that could not be evaluated.
 
     Raises:
-        UserError: a split that will be needed holds no clip.
+        UserError: a split that will be needed holds no clip, or none of an unknown sign.
     """
-    for split in ("train", "validation", evaluated):
+    if config.unknown_records is not None:
+        for split in ("validation", config.split):
+            check_unknown(config.unknown_records, split, records.label_map)
+    for split in ("train", "validation", config.split):
         if not records.num_clips(split):
             raise UserError(
                 f"{records.directory}: split {split!r} is empty; give more clips or signers, or set "

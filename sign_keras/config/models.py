@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from sign_keras.config.keypoint_models import KeypointModelConfig
+from sign_keras.config.keypoint_models import KeypointModelConfig, KeypointModelSettings
 from sign_keras.config.model_settings import ModelSettings
 
 BackboneName = Literal[
@@ -189,13 +189,33 @@ class C3DConfig(VideoNetSettings):
 
 
 VideoResNetConfig = R3DConfig | R2Plus1DConfig | MC3Config
-ModelConfig = Annotated[
-    CNNLSTMConfig
-    | R3DConfig
-    | R2Plus1DConfig
-    | MC3Config
-    | C3DConfig
-    | FrameClassifierConfig
-    | KeypointModelConfig,
-    pydantic.Field(discriminator="architecture"),
-]
+SingleModelConfig = (
+    CNNLSTMConfig | R3DConfig | R2Plus1DConfig | MC3Config | C3DConfig | FrameClassifierConfig | KeypointModelConfig
+)
+
+
+class EnsembleConfig(ModelSettings):
+    """Several models on the same clips, whose logits are averaged; ``sign_keras.ensemble`` makes one of runs.
+
+    Attributes:
+        members: the models; all take frames, or all keypoints.
+    """
+
+    architecture: Literal["ensemble"]
+    members: tuple[Annotated[SingleModelConfig, pydantic.Field(discriminator="architecture")], ...] = (
+        pydantic.Field(min_length=2)
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _same_inputs(self) -> "EnsembleConfig":
+        if len({isinstance(member, KeypointModelSettings) for member in self.members}) > 1:
+            raise ValueError("members: some take frames and some keypoints; an ensemble sees one or the other")
+        return self
+
+    def without_weights(self) -> "EnsembleConfig":
+        """See ``ModelSettings``; so are the members."""
+        members = tuple(member.without_weights() for member in self.members)
+        return self.model_copy(update={"weights": "none", "members": members})
+
+
+ModelConfig = Annotated[SingleModelConfig | EnsembleConfig, pydantic.Field(discriminator="architecture")]

@@ -18,7 +18,7 @@ def write_saved_model(model: keras.Model, directory: Path, batch_size: int | Non
         directory: to write.
         batch_size: fixes every shape; None leaves the batch open.
     """
-    for layer in model.layers:
+    for layer in model._flatten_layers():  # an ensemble's members, too
         # On a machine with a GPU, Keras would trace cuDNN's kernel, which runs nowhere else.
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False

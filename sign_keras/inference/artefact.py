@@ -12,6 +12,7 @@ import numpy as np
 
 from sign_keras.calibration import accepted, sign_scores, softmax
 from sign_keras.confidence import SIGN_THRESHOLD, Confidence
+from sign_keras.config import EnsembleConfig, ModelConfig
 from sign_keras.inference.info import (
     FORMAT_VERSION,
     OUTPUT,
@@ -243,7 +244,7 @@ def _model_card(run: Run, confidence: Confidence) -> str:
     train, no_sign = run.info.splits.get("train", SplitInfo()), run.config.data.no_sign
     num_signs = len(run.label_map) - (no_sign is not None)
     sentences = [
-        f"{run.config.name}: a {run.config.model.architecture} that names one of {num_signs} signs.",
+        f"{run.config.name}: {_kind(run.config.model)} that names one of {num_signs} signs.",
         f"Trained on {train.clips} clips of {len(train.signers)} known signers from the records "
         f"{run.info.name!r} ({run.info.source}).",
     ]
@@ -262,6 +263,12 @@ def _model_card(run: Run, confidence: Confidence) -> str:
     elif no_sign is None:
         sentences.append("It always answers with one of its signs, whatever the video shows.")
     return " ".join(sentences)
+
+
+def _kind(model: ModelConfig) -> str:
+    if not isinstance(model, EnsembleConfig):
+        return f"a {model.architecture}"
+    return f"an ensemble of {', '.join(member.architecture for member in model.members)}"
 
 
 def _metrics(run: Run) -> dict[str, Any]:

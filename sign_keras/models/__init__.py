@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
-from sign_keras.config import KeypointModelSettings, ModelConfig
+from sign_keras.config import EnsembleConfig, KeypointModelSettings, ModelConfig
 from sign_keras.models.c3d import build_c3d
 from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.cnn_lstm import build_cnn_lstm
+from sign_keras.models.ensemble import average_models
 from sign_keras.models.frame_classifier import build_frame_classifier
 from sign_keras.models.keypoint_conv_transformer import build_keypoint_conv_transformer
 from sign_keras.models.keypoint_gru import build_keypoint_gru
@@ -46,6 +47,8 @@ def build_model(config: ModelConfig, clip: ClipInput, num_glosses: int) -> keras
     Raises:
         UserError: weights that the configuration names cannot be had, or sizes, statistics or keypoints do not do.
     """
+    if isinstance(config, EnsembleConfig):
+        return average_models([build_model(member, clip, num_glosses) for member in config.members])
     build = ARCHITECTURES[config.architecture]
     if config.weights == "none":
         return build(config, clip, num_glosses)
@@ -61,6 +64,8 @@ def input_names(config: ModelConfig, sampling: SamplingSpec) -> tuple[str, ...]:
         config: the configuration's ``model`` section.
         sampling: clips sampled at a fixed rate are padded, so they come with ``frame_mask``.
     """
+    if isinstance(config, EnsembleConfig):
+        return input_names(config.members[0], sampling)
     name = "keypoints" if isinstance(config, KeypointModelSettings) else "frames"
     return (name,) if sampling.frame_rate is None else (name, "frame_mask")
 

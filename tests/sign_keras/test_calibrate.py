@@ -1,6 +1,6 @@
 import dataclasses
-import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ from sign_keras.config import EvaluateConfig, NoSignConfig
 from sign_keras.data.dataset import Records
 from sign_keras.embeddings import Embeddings
 from sign_keras.evaluate import confidence_metrics, evaluate_artefact, format_summary
-from sign_keras.export import export_run
 from sign_keras.inference.artefact import RunArtefact, load_artefact
+from sign_keras.inference.info import add_to_saved_model, add_to_tflite
 from sign_keras.reporting.findings import acceptance_meaning, calibration_meaning, limits
 from sign_keras.run import Run
-from tests.sign_keras.export.tiny_export import make_run
+from tests.sign_keras.export.tiny_export import make_exports, make_run
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.label_map import LabelMap
@@ -152,27 +152,40 @@ def test_averaged_views_have_no_figures_without_the_temperature(records):
     assert not [name for name in found if name.endswith("_before")]
 
 
-def test_a_run_and_its_exports_carry_what_was_found(run, tiny_records, tmp_path, run_main):
+def test_the_command_measures_a_run(run, tiny_records, run_main):
     plain = RunArtefact(run)
     status, out, _ = run_main(main, "--run", run.directory, "--records", tiny_records, "--false-alarm-rate", 0.5)
     assert status == 0
     confidence = Confidence.load(run.directory)
     assert out.startswith(f"temperature {confidence.temperature:.3f} (calibration error of ")
     assert confidence.temperature != 1
-    clips = json.loads((run.directory / "confidence.json").read_text())["calibration"]["clips"]
-    assert clips == run.info.splits["validation"].clips
-    paths = export_run(run, ("savedmodel",), output_dir=tmp_path, progress=False)
+    assert confidence.calibration.clips == run.info.splits["validation"].clips
     records = Records.open(tiny_records, plain.sampling, plain.input_names)
     known = Embeddings.load(run.directory)
     assert known.labels.tolist() == evaluate_artefact(plain, records, "validation").labels.tolist()
-    inputs = next(records.evaluation_batches("test", 4).as_numpy_iterator())[0]
-    logits = plain.logits(inputs).astype(np.float64) / confidence.temperature
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    for artefact in (RunArtefact(run), *map(load_artefact, paths)):
-        assert artefact.temperature == confidence.temperature
-        assert artefact.thresholds == confidence.thresholds
-        np.testing.assert_allclose(artefact.probabilities(inputs), expected, atol=1e-4)
-    np.testing.assert_array_equal(plain.probabilities(inputs).argmax(1), expected.argmax(1))
+    inputs = next(records.evaluation_batches("validation", 16).as_numpy_iterator())[0]
+    np.testing.assert_allclose(known.values, plain.logits_and_embeddings(inputs)[1], atol=1e-5)
+
+
+def test_every_kind_of_artefact_obeys_the_temperature_it_carries(run, tiny_records, tmp_path):
+    exports = make_exports(tiny_records)
+    Confidence(temperature=2.5, thresholds={"sign": 0.4}).save(run.directory)
+    info = RunArtefact(run).info
+    shutil.copytree(exports.saved_model, tmp_path / "saved_model")
+    add_to_saved_model(tmp_path / "saved_model", info)
+    with zipfile.ZipFile(exports.tflite) as archive:  # the description lies behind the model
+        size = min(part.header_offset for part in archive.infolist())
+    (tmp_path / "model.tflite").write_bytes(exports.tflite.read_bytes()[:size])
+    add_to_tflite(tmp_path / "model.tflite", info)
+    inputs = next(exports.records.evaluation_batches("test", 4).as_numpy_iterator())[0]
+    for path in (run.directory, tmp_path / "saved_model", tmp_path / "model.tflite"):
+        artefact = load_artefact(path)
+        assert artefact.temperature == 2.5
+        assert artefact.thresholds == {"sign": 0.4}
+        logits = artefact.logits(inputs).astype(np.float64) / 2.5
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(artefact.probabilities(inputs), expected, rtol=1e-5)
+        assert artefact.accepts(expected).tolist() == (expected.max(axis=1) >= 0.4).tolist()
 
 
 def test_what_was_found_is_read_anew_and_doubts_answers(run):

@@ -63,6 +63,22 @@ def test_table_lists_skipped_videos(model, tmp_path, run_main):
     assert out == f"{tmp_path / 'gone.mp4'}\n  skipped: no such file\n"
 
 
+def test_answers_that_the_model_doubts_are_marked_and_shown(model, folder, run_main, monkeypatch):
+    from sign_keras.inference.artefact import TFLiteArtefact
+
+    paths = find_videos([str(folder)])
+    _, out, _ = run_main(main, "--model", model, folder, "--json", "--workers", 1)
+    assert [json.loads(line)["accepted"] for line in out.splitlines()] == [True] * 3
+    probabilities = [json.loads(line)["predictions"][0]["probability"] for line in out.splitlines()]
+    monkeypatch.setattr(TFLiteArtefact, "thresholds", {"sign": max(probabilities) + 0.001})
+    _, out, _ = run_main(main, "--model", model, folder, "--json", "--workers", 1)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["accepted"] for row in rows] == [False] * 3
+    assert [row["predictions"][0]["probability"] for row in rows] == pytest.approx(probabilities)
+    _, out, _ = run_main(main, "--model", model, folder, "--top-k", 1, "--workers", 1)
+    assert out.splitlines()[0::2] == [f"{path}  (no sign that it knows)" for path in paths]
+
+
 def test_paths_from_standard_input(model, folder, run_main, monkeypatch):
     path = str(folder / "clip_2.mp4")
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{path}\n\n"))

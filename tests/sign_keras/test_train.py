@@ -52,7 +52,11 @@ def run_train(tmp_path, monkeypatch, tiny_records):
     return run
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+# Of networks that take frames: the tiny records have no keypoints.
+OF_FRAMES = [config for config in CONFIGS if load_yaml(config)["model"]["architecture"] in TINY_MODELS]
+
+
+@pytest.mark.parametrize("config", OF_FRAMES, ids=lambda path: path.stem)
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
     exports = "[savedmodel, tflite]" if config.stem == "cnn_lstm" else "[]"
     assert run_train(config, export__formats=exports, export__quantization="[none]") == SUCCESS
@@ -69,6 +73,27 @@ def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, 
         assert (tmp_path / "tflite" / f"{config.stem}.tflite").is_file()
         assert (tmp_path / "savedmodels" / config.stem / "saved_model.pb").is_file()
         assert f"tflite/{config.stem}.tflite" in last_line
+
+
+def test_a_gloss_for_no_sign_is_learnt_calibrated_and_tested(run_train, tmp_path):
+    from sign_keras.confidence import Confidence
+    from sign_keras.run import Run
+
+    config = REPOSITORY / "configs/my_signs.yaml"
+    settings = {"export__formats": "[]", "data__no_sign": "{share: 0.3}", "evaluate__false_alarm_rate": 0.5}
+    assert run_train(config, **settings) == SUCCESS
+    run = Run.load(tmp_path / "runs" / "my_signs")
+    assert run.label_map.glosses[-1] == "no_sign"
+    confidence = Confidence.load(run.directory)
+    assert confidence.threshold.chosen_on == "non_signs"
+    assert confidence.threshold.false_alarms <= 0.5
+    metrics = json.loads((run.directory / "metrics.json").read_text())
+    assert metrics["per_gloss"]["no_sign"]["support"] == 0  # the test is of real clips alone
+    assert metrics["acceptance"]["false_alarms"]["made_up"]["clips"] == metrics["clips"]
+    assert metrics["calibration"]["temperature"] == confidence.temperature
+    assert "How sure it is" in (run.directory / "report.html").read_text()
+    # What was begun with it goes on with it.
+    assert run_train(config, "--resume", **settings) == SUCCESS
 
 
 def test_missing_records_without_a_recipe_are_one_line(run_train, tmp_path):
