@@ -20,9 +20,9 @@ class NoSignConfig(Settings):
         share: of training clips that are replaced by made-up ones. null: 0 where the records hold the gloss, else
             0.1.
         kinds: what is made up, in equal parts. ``hold``: one moment of a clip, held; leave it out where signs are
-            themselves held still (letters, numbers). ``start``, ``end``: the first or the last fifth of a clip,
-            stretched. ``between``: the end of a clip, then its beginning, as between two signs. ``hands_missing``:
-            no hand is found, in models of keypoints alone.
+            themselves held still (letters, numbers), or people move little. ``start``, ``end``: the first or the
+            last fifth of a clip, stretched. ``between``: the end of a clip, then its beginning, as between two
+            signs. ``hands_missing``: no hand is found, in models of keypoints alone.
     """
 
     gloss: str = pydantic.Field("no_sign", min_length=1)

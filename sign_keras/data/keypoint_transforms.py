@@ -85,7 +85,7 @@ def add_noise(keypoints: tf.Tensor, drawn: KeypointDraw, aspect: float | tf.Tens
     """
     num_frames, num_points, _ = keypoints.shape
     width = num_points * 3
-    table = _gaussians(num_frames * width + NUM_NOISE_PLACES)
+    table = _gaussians(max(num_frames, NUM_KNOTS) * width + NUM_NOISE_PLACES)
 
     def numbers(place: tf.Tensor, rows: int) -> tf.Tensor:
         start = tf.cast(place * NUM_NOISE_PLACES, tf.int32)

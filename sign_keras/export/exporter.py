@@ -128,13 +128,13 @@ def _write_candidates(targets: Sequence[Target], scratch: Path, reference: "RunA
     for target in targets:
         (scratch / target.path).parent.mkdir(exist_ok=True)
         if target.format == "savedmodel":
-            write_saved_model(reference.model, scratch / target.path)
+            write_saved_model(reference.model, scratch / target.path, step_model=reference.step_model)
             add_to_saved_model(scratch / target.path, reference.info)
     files = {target.quantization: scratch / target.path for target in targets if target.format == "tflite"}
     if files:
         from sign_keras.export.tflite import write_tflite
 
-        write_tflite(reference.model, files)
+        write_tflite(reference.model, files, reference.step_model)
         for path in files.values():
             add_to_tflite(path, reference.info)
 
@@ -143,7 +143,7 @@ def _check_candidate(
     target: Target, scratch: Path, run: "Run", golden: "GoldenClips", expected: "np.ndarray"
 ) -> None:
     """Compares, measures, and writes the report; loads the export as its users will."""
-    from sign_keras.export.parity import check, compare, latency_ms
+    from sign_keras.export.parity import check, compare, compare_streamed, latency_ms, step_latency_ms
     from sign_keras.export.saved_model import count_graph_ops
     from sign_keras.export.tflite import count_ops
     from sign_keras.inference.artefact import TFLiteArtefact, load_artefact
@@ -156,8 +156,16 @@ def _check_candidate(
     if target.quantization == "none":
         check(parity, limit, str(target.path))
     latency = {"all_threads": latency_ms(artefact, golden)}
+    if artefact.streams:
+        streamed = compare_streamed(expected, artefact, golden)
+        if target.quantization == "none":
+            check(streamed, limit, f"{target.path}, frame by frame")
+        latency["step"] = step_latency_ms(artefact, golden)
     if target.format == "tflite":
-        latency["one_thread"] = latency_ms(TFLiteArtefact(path, num_threads=1), golden)
+        alone = TFLiteArtefact(path, num_threads=1)
+        latency["one_thread"] = latency_ms(alone, golden)
+        if alone.streams:
+            latency["step_one_thread"] = step_latency_ms(alone, golden)
     environment = describe_environment()
     report = {
         "name": run.config.name,
@@ -167,6 +175,7 @@ def _check_candidate(
         "size_bytes": _size(path),
         "inputs": {name: [str(clip.dtype), *clip.shape[1:]] for name, clip in golden.inputs.items()},
         "parity": parity.model_dump(),
+        "parity_of_step": streamed.model_dump() if artefact.streams else None,
         "parity_limit": limit if target.quantization == "none" else None,
         "latency_ms": latency,
         "threads": loky.cpu_count(),

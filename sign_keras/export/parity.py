@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from sign_keras.calibration import softmax
 from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.settings import Settings
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
 
 NUM_GOLDEN_CLIPS = 8
+# Frame by frame, a clip costs as many calls as it has frames.
+NUM_STREAMED_CLIPS = 2
 # Latency: median of at most this many calls, in at most this time.
 LATENCY_CALLS, LATENCY_SECONDS = 30, 1.5
 
@@ -97,10 +100,36 @@ def compare(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Pa
         exported: what to compare.
         golden: the clips.
     """
-    found = exported.probabilities(golden.inputs)
+    return _parity(expected, exported.probabilities(golden.inputs), golden.origin)
+
+
+def compare_streamed(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Parity:
+    """Runs golden clips through an export that streams, frame by frame: after its last, each has its answer.
+
+    Args:
+        expected: ``[N, V]``, the run's probabilities of whole clips.
+        exported: what to compare.
+        golden: the clips; of many, the first few.
+    """
+    clips = range(min(len(golden), NUM_STREAMED_CLIPS))
+    logits = [_stream(exported, golden, clip) for clip in clips]
+    found = softmax(np.concatenate(logits), exported.temperature)
+    return _parity(expected[: len(found)], found, golden.origin)
+
+
+def _stream(exported: Artefact, golden: GoldenClips, clip: int) -> np.ndarray:
+    """``[1, V]`` logits after a clip's last real frame."""
+    keypoints = golden.inputs["keypoints"][clip : clip + 1]
+    state = exported.initial_state()
+    for frame in np.flatnonzero(golden.inputs["frame_mask"][clip]):
+        logits, state = exported.step(keypoints[:, frame : frame + 1], state)
+    return logits
+
+
+def _parity(expected: np.ndarray, found: np.ndarray, origin: str) -> Parity:
     return Parity(
-        golden_clips=golden.origin,
-        num_clips=len(golden),
+        golden_clips=origin,
+        num_clips=len(found),
         max_probability_difference=float(np.abs(found - expected).max()),
         top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
     )
@@ -124,6 +153,12 @@ def latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
     """Median milliseconds for one clip through the model alone."""
     clip = golden.first()
     return _median_ms(lambda: artefact.logits(clip))
+
+
+def step_latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
+    """Median milliseconds for one frame of a stream through the model alone."""
+    frame, state = golden.first()["keypoints"][:, :1], artefact.initial_state()
+    return _median_ms(lambda: artefact.step(frame, state))
 
 
 def _median_ms(call: Callable[[], object]) -> float:

@@ -19,34 +19,37 @@ from sign_keras.export.saved_model import write_saved_model
 from tfrecords_tools.command_line import UserError
 
 
-def write_tflite(model: keras.Model, paths: Mapping[str, Path]) -> None:
+def write_tflite(model: keras.Model, paths: Mapping[str, Path], step_model: keras.Model | None = None) -> None:
     """Converts a model, once for each quantization.
 
     Args:
         model: see ``write_saved_model``.
         paths: file to write by quantization: ``none`` (float32), ``float16`` (weights stored in half), ``dynamic``
             (weights in 8 bits, activations quantized as they come).
+        step_model: see ``write_saved_model``.
 
     Raises:
         UserError: the converter refuses the model or crashes, or a file would need ops that are not builtin.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_saved_model(model, Path(scratch), batch_size=1)
+        write_saved_model(model, Path(scratch), batch_size=1, step_model=step_model)
         # Another process: the converter can take its own down, and here that would be the training's.
         pool = loky.ProcessPoolExecutor(
             max_workers=1, env={"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         )
         try:
             for quantization, path in paths.items():
-                _convert_elsewhere(pool, scratch, path, quantization)
+                _convert_elsewhere(pool, scratch, path, quantization, step_model is not None)
         finally:
             pool.shutdown(wait=True, kill_workers=True)
 
 
-def _convert_elsewhere(pool: loky.ProcessPoolExecutor, directory: str, path: Path, quantization: str) -> None:
+def _convert_elsewhere(
+    pool: loky.ProcessPoolExecutor, directory: str, path: Path, quantization: str, with_step: bool
+) -> None:
     where = f"tflite ({quantization})"
     try:
-        fault = pool.submit(convert_saved_model, directory, str(path), quantization).result()
+        fault = pool.submit(convert_saved_model, directory, str(path), quantization, with_step).result()
     except BrokenProcessPool:
         raise UserError(
             f"{where}: TensorFlow's converter crashed on this model; try another --quantization"

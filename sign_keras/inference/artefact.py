@@ -2,33 +2,29 @@
 
 import abc
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import loky
 import numpy as np
 
 from sign_keras.calibration import accepted, sign_scores, softmax
-from sign_keras.confidence import SIGN_THRESHOLD, Confidence
-from sign_keras.config import EnsembleConfig, ModelConfig
+from sign_keras.confidence import SIGN_THRESHOLD
+from sign_keras.inference.description import describe
 from sign_keras.inference.info import (
-    FORMAT_VERSION,
     OUTPUT,
     SIGNATURE,
+    STEP,
     ArtefactInfo,
-    installed_version,
     kind_of,
-    read_enrolled,
     read_from_saved_model,
     read_from_tflite,
 )
 from sign_keras.models.embedding import EMBEDDING, with_embedding
-from sign_keras.run import METRICS_NAME, Run
+from sign_keras.models.streaming import build_step_model, is_causal
+from sign_keras.run import Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
-from tfrecords_tools.dataset_info import SplitInfo
 from tfrecords_tools.label_map import LabelMap
 
 
@@ -98,6 +94,47 @@ class Artefact(abc.ABC):
             ``[B, V]`` float32, unnormalised.
         """
 
+    @property
+    def streams(self) -> bool:
+        """Whether ``step`` takes it through a stream."""
+        return bool(self.state_shapes)
+
+    @property
+    @abc.abstractmethod
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor that a stream remembers, without the batch; empty where the model needs clips."""
+
+    def initial_state(self, num_streams: int = 1) -> dict[str, np.ndarray]:
+        """What is remembered before the first frame: float32 zeros ``[num_streams, ...]`` by name."""
+        return {name: np.zeros((num_streams, *shape), np.float32) for name, shape in self.state_shapes.items()}
+
+    def step(
+        self, keypoints: np.ndarray, state: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Takes the next frame of a stream; what it says is what ``logits`` says of the frames so far.
+
+        Args:
+            keypoints: ``[B, 1, K, 3]`` float32; a ``.tflite`` takes a batch of one.
+            state: what the step before returned, or ``initial_state``.
+
+        Returns:
+            ``[B, V]`` float32 logits, and the new state.
+
+        Raises:
+            UserError: the model needs whole clips.
+        """
+        if not self.streams:
+            raise UserError(
+                f"{self.name}: looks at whole clips; a stream needs a causal model, such as "
+                "configs/keypoint_causal_conv.yaml, exported again if this export is older than that"
+            )
+        outputs = self._step({"keypoints": keypoints, **state})
+        return outputs.pop(OUTPUT), outputs
+
+    @abc.abstractmethod
+    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The inputs and outputs of ``models.streaming.build_step_model``."""
+
     def probabilities(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Softmax of ``logits`` divided by the temperature: ``[B, V]`` float32."""
         return softmax(self.logits(inputs), self.temperature).astype(np.float32)
@@ -120,6 +157,7 @@ class RunArtefact(Artefact):
 
     Attributes:
         model: the Keras model.
+        step_model: the one that takes a stream's next frame; None where the model needs whole clips.
     """
 
     def __init__(self, run: Run) -> None:
@@ -128,19 +166,31 @@ class RunArtefact(Artefact):
         Raises:
             UserError: the run has no weights yet, or they do not fit.
         """
-        super().__init__(_describe(run))
+        super().__init__(describe(run))
         self._run = run
         with _float32_policy():
             self.model = run.load_model()
             self._with_embedding = with_embedding(self.model)
+            self.step_model = build_step_model(self.model) if is_causal(run.config.model) else None
 
     def refresh(self) -> None:
         """Reads the run's description again, once something new was measured."""
-        self.info = _describe(self._run)
+        self.info = describe(self._run)
 
     def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """See ``Artefact``."""
         return self.logits_and_embeddings(inputs)[0]
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See ``Artefact``."""
+        tensors = {} if self.step_model is None else self.step_model.input
+        return {name: tuple(tensor.shape[1:]) for name, tensor in tensors.items() if name not in self.input_names}
+
+    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self.step_model is not None
+        outputs = self.step_model.predict_on_batch(dict(inputs))
+        return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
 
     def logits_and_embeddings(self, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """``[B, V]`` and ``[B, D]`` float32: what the head says, and what it sees; see ``models.embedding``."""
@@ -163,6 +213,7 @@ class SavedModelArtefact(Artefact):
         try:
             self._loaded = tf.saved_model.load(str(directory))
             self._run = self._loaded.signatures[SIGNATURE]
+            self._run_step = self._loaded.signatures.get(STEP)
         except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{directory}: cannot be loaded ({_first_line(error)}); export the run again") from None
 
@@ -172,6 +223,18 @@ class SavedModelArtefact(Artefact):
 
         outputs = self._run(**{name: tf.constant(inputs[name]) for name in self.input_names})
         return np.asarray(outputs[OUTPUT].numpy(), np.float32)
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See ``Artefact``."""
+        specs = {} if self._run_step is None else self._run_step.structured_input_signature[1]
+        return {name: tuple(spec.shape[1:]) for name, spec in specs.items() if name not in self.input_names}
+
+    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        import tensorflow as tf
+
+        outputs = self._run_step(**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
 
 
 class TFLiteArtefact(Artefact):
@@ -195,6 +258,8 @@ class TFLiteArtefact(Artefact):
                 self._interpreter = Interpreter(str(path), num_threads=num_threads or loky.cpu_count())
                 self._interpreter.allocate_tensors()
                 self._run = self._interpreter.get_signature_runner(SIGNATURE)
+                streams = STEP in self._interpreter.get_signature_list()
+                self._run_step = self._interpreter.get_signature_runner(STEP) if streams else None
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path}: cannot be loaded ({_first_line(error)}); export the run again") from None
 
@@ -207,6 +272,19 @@ class TFLiteArtefact(Artefact):
         ]
         return np.concatenate(rows).astype(np.float32)
 
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """See ``Artefact``."""
+        details = {} if self._run_step is None else self._run_step.get_input_details()
+        return {
+            name: tuple(detail["shape"][1:]) for name, detail in details.items() if name not in self.input_names
+        }
+
+    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self._run_step is not None
+        outputs: dict[str, np.ndarray] = self._run_step(**inputs)
+        return outputs
+
 
 def load_artefact(path: Path) -> Artefact:
     """Loads a run directory, a SavedModel directory or a ``.tflite`` file.
@@ -218,65 +296,6 @@ def load_artefact(path: Path) -> Artefact:
     if kind == "tflite":
         return TFLiteArtefact(path)
     return SavedModelArtefact(path) if kind == "saved_model" else RunArtefact(Run.load(path))
-
-
-def _describe(run: Run) -> ArtefactInfo:
-    from sign_keras.models import input_names
-
-    confidence, no_sign = Confidence.load(run.directory), run.config.data.no_sign
-    return ArtefactInfo(
-        format_version=FORMAT_VERSION,
-        name=run.config.name,
-        glosses=run.label_map.glosses,
-        clip_spec=run.clip_spec,
-        input_names=input_names(run.config.model, run.config.sampling),
-        temperature=confidence.temperature,
-        thresholds=confidence.thresholds,
-        no_sign=None if no_sign is None else no_sign.gloss,
-        trained_on=run.info.name,
-        records_source=run.info.source,
-        model_card=_model_card(run, confidence),
-        sign_keras_version=installed_version(),
-    )
-
-
-def _model_card(run: Run, confidence: Confidence) -> str:
-    train, no_sign = run.info.splits.get("train", SplitInfo()), run.config.data.no_sign
-    num_signs = len(run.label_map) - (no_sign is not None)
-    sentences = [
-        f"{run.config.name}: {_kind(run.config.model)} that names one of {num_signs} signs.",
-        f"Trained on {train.clips} clips of {len(train.signers)} known signers from the records "
-        f"{run.info.name!r} ({run.info.source}).",
-    ]
-    sentences += [
-        f"{gloss!r} was added later, from {len(clips)} clip(s) and without training."
-        for gloss, clips in read_enrolled(run.directory).items()
-    ]
-    metrics = _metrics(run)
-    if "top1" in metrics:
-        of = f"{metrics.get('clips', '?')} clips of the {metrics.get('split', 'test')} split"
-        sentences.append(f"Top-1 accuracy {metrics['top1']:.3f} on {of}.")
-    if no_sign is not None:
-        sentences.append(f"It answers {no_sign.gloss!r} where it sees none of them.")
-    if (threshold := confidence.thresholds.get(SIGN_THRESHOLD)) is not None:
-        sentences.append(f"Below a probability of {threshold:.3f} its answer is not to be taken for a sign.")
-    elif no_sign is None:
-        sentences.append("It always answers with one of its signs, whatever the video shows.")
-    return " ".join(sentences)
-
-
-def _kind(model: ModelConfig) -> str:
-    if not isinstance(model, EnsembleConfig):
-        return f"a {model.architecture}"
-    return f"an ensemble of {', '.join(member.architecture for member in model.members)}"
-
-
-def _metrics(run: Run) -> dict[str, Any]:
-    try:
-        metrics = json.loads((run.directory / METRICS_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # not evaluated yet
-        return {}
-    return metrics if isinstance(metrics, dict) else {}
 
 
 @contextlib.contextmanager

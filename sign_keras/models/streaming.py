@@ -31,7 +31,7 @@ def is_causal(config: ModelConfig) -> bool:
 
 
 def initial_state(model: keras.Model, batch_size: int = 1) -> State:
-    """What a causal model remembers before the first frame, by the names of ``build_step_model``'s inputs.
+    """What a causal model remembers before the first frame, by the names of ``build_step_model``'s inputs: zeros.
 
     Raises:
         UserError: the model is not causal.

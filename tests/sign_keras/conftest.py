@@ -4,11 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sign_keras.config import Config
 from tests.conftest import moving_square
+from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.convert import convert_source
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
+from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.video import write_video
 
 GLOSSES = ("hello", "thanks", "yes")
@@ -37,6 +41,35 @@ def tiny_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
         workers=1,
     )
     return root / "records"
+
+
+@pytest.fixture(scope="session")
+def tiny_keypoint_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 clips of 5 to 9 frames by 6 signers, whose right hand goes up, down or aside; no left hand, no frames."""
+    folder = tmp_path_factory.mktemp("tiny_keypoints")
+    rng = np.random.default_rng(0)
+    directions = dict(zip(GLOSSES, ((0.0, -0.2), (0.0, 0.2), (0.2, 0.0)), strict=True))
+    splits = dict(enumerate(["train"] * 4 + ["validation", "test"]))
+    clips = []
+    for signer, split in splits.items():
+        person = rng.uniform(0.3, 0.7, (len(MEDIAPIPE_HOLISTIC.names), 3))
+        for gloss, direction in directions.items():
+            for take in range(2):
+                points = np.repeat(person[None], rng.integers(5, 10), axis=0)
+                points += rng.normal(0, 0.005, points.shape)
+                way = np.linspace(0, 1, len(points))[:, None, None] * direction
+                points[:, MEDIAPIPE_HOLISTIC.group_slices["right_hand"], :2] += way
+                points[:, MEDIAPIPE_HOLISTIC.group_slices["left_hand"]] = np.nan
+                columns = {"gloss": gloss, "signer": f"s{signer}", "split": split}
+                clips.append(ArrayClip(f"s{signer}_{gloss}_{take}.npy", points.astype(np.float32), columns))
+    layout = ArrayLayout(
+        name=MEDIAPIPE_HOLISTIC.name,
+        points=MEDIAPIPE_HOLISTIC.names,
+        mirror_pairs=MEDIAPIPE_HOLISTIC.mirror_pairs,
+        frame_rate=25,
+    )
+    convert_arrays(clips, layout, folder, workers=1)
+    return folder
 
 
 @pytest.fixture

@@ -29,6 +29,13 @@ TINY_MODELS = {
     "mc3": TINY_VIDEO_NET,
     "c3d": {**TINY_VIDEO_NET, "model.hidden_units": 8},
 }
+TINY_ATTENTION = {"model.dim": 8, "model.heads": 2}
+TINY_KEYPOINT_MODELS = {
+    "keypoint_lstm": {"model.units": [4, 4]},
+    "keypoint_gru": {"model.units": [4]},
+    "keypoint_transformer": {**TINY_ATTENTION, "model.blocks": 1},
+    "keypoint_conv_transformer": {**TINY_ATTENTION, "model.kernel_size": 3, "model.top_units": 8},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +45,15 @@ def _float32_afterwards():
 
 
 @pytest.fixture
-def run_train(tmp_path, monkeypatch, tiny_records):
+def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records):
     """``run_train(config, *arguments, **settings)`` runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(config, *arguments, **settings):
-        tiny = TINY | TINY_MODELS[load_yaml(config)["model"]["architecture"]]
-        values = {"records.directory": tiny_records} | tiny | {k.replace("__", "."): v for k, v in settings.items()}
+        architecture = load_yaml(config)["model"]["architecture"]
+        tiny = TINY | (TINY_MODELS | TINY_KEYPOINT_MODELS)[architecture]
+        records = tiny_keypoint_records if architecture in TINY_KEYPOINT_MODELS else tiny_records
+        values = {"records.directory": records} | tiny | {k.replace("__", "."): v for k, v in settings.items()}
         overrides = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         monkeypatch.setattr(sys, "argv", ["train", "--config", str(config), *overrides, *arguments])
         return train.main()
@@ -52,17 +61,17 @@ def run_train(tmp_path, monkeypatch, tiny_records):
     return run
 
 
-# Of networks that take frames: the tiny records have no keypoints.
-OF_FRAMES = [config for config in CONFIGS if load_yaml(config)["model"]["architecture"] in TINY_MODELS]
+# With what a phone needs: one that takes frames, one that takes keypoints, one that streams.
+EXPORTED = ("cnn_lstm", "keypoint_conv_transformer", "keypoint_causal_conv")
 
 
-@pytest.mark.parametrize("config", OF_FRAMES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
-    exports = "[savedmodel, tflite]" if config.stem == "cnn_lstm" else "[]"
+    exports = "[savedmodel, tflite]" if config.stem in EXPORTED else "[]"
     assert run_train(config, export__formats=exports, export__quantization="[none]") == SUCCESS
     run = tmp_path / "runs" / config.stem
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["split"] == "test"
+    assert metrics["split"] == load_yaml(config).get("evaluate", {}).get("split", "test")
     assert 0 <= metrics["top1"] <= 1
     for name in ("report.html", "confusion_matrix.png", "history.csv", "config.yaml", "environment.json"):
         assert (run / name).stat().st_size > 0, name
@@ -73,6 +82,8 @@ def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, 
         assert (tmp_path / "tflite" / f"{config.stem}.tflite").is_file()
         assert (tmp_path / "savedmodels" / config.stem / "saved_model.pb").is_file()
         assert f"tflite/{config.stem}.tflite" in last_line
+        report = json.loads((tmp_path / "tflite" / f"{config.stem}.json").read_text())
+        assert ("step" in report["latency_ms"]) == (config.stem == "keypoint_causal_conv")
 
 
 def test_a_gloss_for_no_sign_is_learnt_calibrated_and_tested(run_train, tmp_path):

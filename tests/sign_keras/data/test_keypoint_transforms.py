@@ -171,6 +171,12 @@ def test_noise_has_its_deviation_in_pixels(points):
     np.testing.assert_array_equal(np.isnan(noise), np.isnan(points))
 
 
+def test_noise_of_a_clip_shorter_than_its_drift():
+    drawn = drawn_from(configured(noise={}), deviation=tf.constant(0.01), drift=tf.constant(0.01))
+    drawn = drawn._replace(noise_place=tf.constant(1 - 2**-24), drift_place=tf.constant(1 - 2**-24))
+    assert np.ptp(add_noise(tf.zeros([1, 543, 3]), drawn, 1.0)) > 0.01
+
+
 def test_drift_is_slow_and_as_wide_everywhere():
     still = tf.zeros([NUM_FRAMES, 543, 3])
     drawn = drawn_from(configured(noise={}), deviation=tf.constant(0.0), drift=tf.constant(0.01))
