@@ -11,6 +11,8 @@ The input is that of ``mp_words.py``. Signers who are kept back for a test (``te
   people that the test is about; the gap between the two is what that flatters.
 - ``--fixed-split``: the split of ``splits.csv``, once for each of ``--seeds``. Scores are of validation, which the
   epoch was chosen on, too: to choose settings, not to report.
+- ``--choose NAME=A,B``: of these configurations, each fold takes the one that its own validation signers did best
+  with, and the tables show NAME in their place: settings chosen without looking at the tested signers.
 
 Output: the records, whose shards all folds share (half a gigabyte; as much again with ``--random-folds``); a run
 for each configuration and fold, ``RUNS/NAME_fold_0`` and so on; and ``RUNS/signer_folds.md`` (or ``random_folds``,
@@ -27,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from divisions import Clips, Division, list_clips, places_of, random_divisions, random_parts, signer_divisions
+from inner_choice import choose, parse_choices
 from linked_records import link_records
 from mp_words import COMMON_TIER, LAYOUT, read_clips
 from pooled_scores import format_markdown, summarise
@@ -179,6 +182,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--seeds", type=int, nargs="+", metavar="N", help="with --fixed-split: one training each (default: 1 2 3)"
     )
     parser.add_argument(
+        "--choose",
+        action="append",
+        default=[],
+        metavar="NAME=A,B",
+        help="configurations among which each fold chooses by its validation; may be repeated",
+    )
+    parser.add_argument(
         "--table",
         type=Path,
         default=TABLE,
@@ -206,6 +216,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.fixed_split:
         if arguments.folds:
             raise UserError("--folds: --fixed-split has none")
+        if arguments.choose:
+            raise UserError("--choose: --fixed-split tests on the signers that it would choose by")
         arguments.seeds = list(dict.fromkeys(arguments.seeds or [1, 2, 3]))
     elif arguments.seeds:
         raise UserError("--seeds: only with --fixed-split; folds are trained once, with the configuration's seed")
@@ -247,6 +259,7 @@ def main() -> int:
     arguments = build_parser().parse_args()
     check_arguments(arguments)
     configs = load_configs(arguments.config, arguments.overrides)
+    choices = parse_choices(arguments.choose, [config.name for config in configs.values()])
     clips = list_clips(arguments.input)
     divisions = prepare(arguments, clips)
     if not configs:
@@ -256,6 +269,7 @@ def main() -> int:
     runs: dict[str, dict[str, Path]] = {}
     for training in trainings:
         runs.setdefault(training.config, {})[training.label] = training.run
+    runs = choose(runs, choices)
     suspect = {signer.name for signer in clips.signers if signer.status == SUSPECT}
     name = "fixed_split" if arguments.fixed_split else "random_folds" if arguments.random_folds else "signer_folds"
     title = f"{name.replace('_', ' ').capitalize()}: {', '.join(next(iter(runs.values())))}"

@@ -202,6 +202,7 @@ def _training_table(configs: Mapping[str, Any]) -> str:
             rows.append([name, SCORES[key], f"{np.mean(values):.3f}", *(f"{value:.3f}" for value in values)])
         epochs = [str(training["epochs"]) for training in trainings]
         minutes = [training["minutes"] for training in trainings]
+        rows.append([name, "run", "", *(Path(training["run"]).name for training in trainings)])
         rows.append([name, "epochs", "", *epochs])
         rows.append([name, "minutes", f"{np.mean(minutes):.1f}", *(f"{value:.1f}" for value in minutes)])
     labels = list(next(iter(configs.values()))["trainings"])

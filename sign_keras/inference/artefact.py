@@ -21,7 +21,7 @@ from sign_keras.inference.info import (
     read_from_tflite,
 )
 from sign_keras.models.embedding import EMBEDDING, with_embedding
-from sign_keras.models.streaming import build_step_model, is_causal
+from sign_keras.models.streaming import STATE, build_step_model, is_causal
 from sign_keras.run import Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
@@ -97,20 +97,18 @@ class Artefact(abc.ABC):
     @property
     def streams(self) -> bool:
         """Whether ``step`` takes it through a stream."""
-        return bool(self.state_shapes)
+        return self.state_size > 0
 
     @property
     @abc.abstractmethod
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each tensor that a stream remembers, without the batch; empty where the model needs clips."""
+    def state_size(self) -> int:
+        """How many numbers a stream remembers; 0 where the model needs clips."""
 
-    def initial_state(self, num_streams: int = 1) -> dict[str, np.ndarray]:
-        """What is remembered before the first frame: float32 zeros ``[num_streams, ...]`` by name."""
-        return {name: np.zeros((num_streams, *shape), np.float32) for name, shape in self.state_shapes.items()}
+    def initial_state(self, num_streams: int = 1) -> np.ndarray:
+        """What is remembered before the first frame: float32 zeros ``[num_streams, state_size]``."""
+        return np.zeros((num_streams, self.state_size), np.float32)
 
-    def step(
-        self, keypoints: np.ndarray, state: Mapping[str, np.ndarray]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def step(self, keypoints: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Takes the next frame of a stream; what it says is what ``logits`` says of the frames so far.
 
         Args:
@@ -128,11 +126,11 @@ class Artefact(abc.ABC):
                 f"{self.name}: looks at whole clips; a stream needs a causal model, such as "
                 "configs/keypoint_causal_conv.yaml, exported again if this export is older than that"
             )
-        outputs = self._step({"keypoints": keypoints, **state})
-        return outputs.pop(OUTPUT), outputs
+        outputs = self._step({"keypoints": keypoints, STATE: state})
+        return outputs[OUTPUT], outputs[STATE]
 
     @abc.abstractmethod
-    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _step(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """The inputs and outputs of ``models.streaming.build_step_model``."""
 
     def probabilities(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -182,15 +180,14 @@ class RunArtefact(Artefact):
         return self.logits_and_embeddings(inputs)[0]
 
     @property
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+    def state_size(self) -> int:
         """See ``Artefact``."""
-        tensors = {} if self.step_model is None else self.step_model.input
-        return {name: tuple(tensor.shape[1:]) for name, tensor in tensors.items() if name not in self.input_names}
+        return 0 if self.step_model is None else int(self.step_model.input[STATE].shape[1])
 
-    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _step(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         assert self.step_model is not None
-        outputs = self.step_model.predict_on_batch(dict(inputs))
-        return {name: np.asarray(value, np.float32) for name, value in outputs.items()}
+        outputs: Mapping[str, np.ndarray] = self.step_model.predict_on_batch(inputs)
+        return outputs
 
     def logits_and_embeddings(self, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """``[B, V]`` and ``[B, D]`` float32: what the head says, and what it sees; see ``models.embedding``."""
@@ -225,12 +222,11 @@ class SavedModelArtefact(Artefact):
         return np.asarray(outputs[OUTPUT].numpy(), np.float32)
 
     @property
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+    def state_size(self) -> int:
         """See ``Artefact``."""
-        specs = {} if self._run_step is None else self._run_step.structured_input_signature[1]
-        return {name: tuple(spec.shape[1:]) for name, spec in specs.items() if name not in self.input_names}
+        return 0 if self._run_step is None else int(self._run_step.structured_input_signature[1][STATE].shape[1])
 
-    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _step(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         import tensorflow as tf
 
         outputs = self._run_step(**{name: tf.constant(value) for name, value in inputs.items()})
@@ -273,16 +269,13 @@ class TFLiteArtefact(Artefact):
         return np.concatenate(rows).astype(np.float32)
 
     @property
-    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+    def state_size(self) -> int:
         """See ``Artefact``."""
-        details = {} if self._run_step is None else self._run_step.get_input_details()
-        return {
-            name: tuple(detail["shape"][1:]) for name, detail in details.items() if name not in self.input_names
-        }
+        return 0 if self._run_step is None else int(self._run_step.get_input_details()[STATE]["shape"][1])
 
-    def _step(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _step(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         assert self._run_step is not None
-        outputs: dict[str, np.ndarray] = self._run_step(**inputs)
+        outputs: Mapping[str, np.ndarray] = self._run_step(**inputs)
         return outputs
 
 

@@ -27,8 +27,8 @@ ASSETS_FOLDER = "assets.extra"
 ENROLLED_NAME = "enrolled.json"
 # What marks a directory as one of ours; repeated from ``sign_keras.run``, which loads Keras.
 RUN_MARK, SAVED_MODEL_MARK = "config.yaml", "saved_model.pb"
-# The function that every export offers, and what its output is called; the one that causal models offer besides: a
-# stream's next frame and what is remembered (zeros at first) to logits and what is remembered then.
+# The function that every export offers, and what its output is called; the one that causal models offer besides,
+# from a stream's next frame and what is remembered (zeros at first) to logits and what is remembered then.
 SIGNATURE = "serving_default"
 STEP = "step"
 OUTPUT = "logits"

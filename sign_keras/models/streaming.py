@@ -6,6 +6,9 @@ frame of the clip so far, and to the new state. Keras's LSTM and GRU are stepped
 each frame by itself are called as they are. Streamed logits equal those of the whole clip.
 """
 
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,7 +17,7 @@ from sign_keras.config import ModelConfig
 from tfrecords_tools.command_line import UserError
 
 State = dict[str, Any]
-LOGITS = "logits"
+LOGITS, STATE = "logits", "state"
 # Layers of Keras that treat every frame by itself, in evaluation.
 BY_FRAME = (
     keras.layers.Dense,
@@ -30,17 +33,14 @@ def is_causal(config: ModelConfig) -> bool:
     return config.is_causal
 
 
-def initial_state(model: keras.Model, batch_size: int = 1) -> State:
-    """What a causal model remembers before the first frame, by the names of ``build_step_model``'s inputs: zeros.
+def initial_state(model: keras.Model, batch_size: int = 1) -> Any:
+    """What a causal model remembers before the first frame: ``[batch_size, S]`` float32 zeros.
 
     Raises:
         UserError: the model is not causal.
     """
-    return {
-        _state_name(layer, key): value
-        for layer in _chain(model)
-        for key, value in _initial_state(layer, batch_size).items()
-    }
+    size = sum(math.prod(shape) for shape in _state_shapes(_chain(model)).values())
+    return keras.ops.zeros((batch_size, size), "float32")
 
 
 def build_step_model(model: keras.Model) -> keras.Model:
@@ -50,16 +50,18 @@ def build_step_model(model: keras.Model) -> keras.Model:
         model: causal, from the table of architectures; built, with its weights.
 
     Returns:
-        A model from ``keypoints`` ``[B, 1, K, 3]`` and the tensors of ``initial_state`` to a dictionary of
-        ``logits`` ``[B, V]`` of the frames so far, and of the new state under the names of the old.
+        A model from ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to a dictionary of ``logits``
+        ``[B, V]`` of the frames so far, and of the new ``state``. All that layers remember is in this one tensor,
+        so that an app has one array to keep.
 
     Raises:
         UserError: the model is not causal.
     """
     frames = model.input["keypoints"]
-    inputs = {"keypoints": keras.Input((1, *frames.shape[2:]), dtype=frames.dtype, name="keypoints")}
-    for name, value in initial_state(model).items():
-        inputs[name] = keras.Input(value.shape[1:], dtype=keras.backend.standardize_dtype(value.dtype), name=name)
+    inputs = {
+        "keypoints": keras.Input((1, *frames.shape[2:]), dtype=frames.dtype, name="keypoints"),
+        STATE: keras.Input(initial_state(model).shape[1:], dtype="float32", name=STATE),
+    }
     outputs = FrameStep(model, name="step")(inputs)
     return keras.Model(inputs, outputs, name=f"{model.name}_step")
 
@@ -74,18 +76,34 @@ class FrameStep(keras.layers.Layer):
     def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.chain = _chain(model)
+        self.shapes = _state_shapes(self.chain)
         self.built = True
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The inputs and outputs of ``build_step_model``."""
+        ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes.values()))
+        parts = keras.ops.split(inputs[STATE], ends[:-1], axis=1)
+        remembered = {
+            name: keras.ops.reshape(part, (-1, *shape))
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
         features = inputs["keypoints"]
-        outputs: State = {}
         for layer in self.chain:
             prefix = _state_name(layer, "")
-            state = {name.removeprefix(prefix): inputs[name] for name in inputs if name.startswith(prefix)}
+            state = {name.removeprefix(prefix): remembered[name] for name in self.shapes if name.startswith(prefix)}
             features, new_state = _step(layer, features, state)
-            outputs |= {prefix + key: value for key, value in new_state.items()}
-        return {LOGITS: features, **outputs}
+            remembered |= {prefix + key: value for key, value in new_state.items()}
+        flat = [keras.ops.reshape(remembered[name], (-1, math.prod(shape))) for name, shape in self.shapes.items()]
+        return {LOGITS: features, STATE: keras.ops.concatenate(flat, axis=1)}
+
+
+def _state_shapes(chain: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, ...]]:
+    """What each layer remembers, without the batch, in the order of the one tensor of all of it."""
+    return {
+        _state_name(layer, key): tuple(value.shape[1:])
+        for layer in chain
+        for key, value in _initial_state(layer, 1).items()
+    }
 
 
 def _chain(model: keras.Model) -> list[keras.layers.Layer]:

@@ -39,12 +39,10 @@ def test_tflite_answers_as_the_model(name, tmp_path):
     if step_model is None:
         assert list(interpreter.get_signature_list()) == [SIGNATURE]
         return
-    step, state = interpreter.get_signature_runner(STEP), initial_state(model)
-    # An app has to know only that a stream begins with zeros.
-    state = {key: np.zeros(value.shape, np.float32) for key, value in state.items()}
+    step, state = interpreter.get_signature_runner(STEP), np.zeros(initial_state(model).shape, np.float32)
     for frame in range(inputs["keypoints"].shape[1]):
-        state = step(keypoints=inputs["keypoints"][:1, frame : frame + 1], **state)
-        streamed = state.pop(OUTPUT)
+        outputs = step(keypoints=inputs["keypoints"][:1, frame : frame + 1], state=state)
+        streamed, state = outputs[OUTPUT], outputs["state"]
         if frame + 1 in (1, 4):  # of the same clip, cut
             cut = with_mask(inputs["keypoints"][:1], [frame + 1])
             np.testing.assert_allclose(streamed, model(cut, training=False), atol=1e-5)
