@@ -1,8 +1,8 @@
 """Settings chosen inside each fold: of several configurations, the one that its validation signers did best with.
 
 Choosing by the tested signers, or once for all folds by signers of whom some are tested, flatters the choice
-(Cawley and Talbot 2010, "On over-fitting in model selection and subsequent selection bias in performance evaluation",
-JMLR 11).
+(Cawley and Talbot 2010, JMLR 11, "On over-fitting in model selection and subsequent selection bias in performance
+evaluation").
 """
 
 import csv

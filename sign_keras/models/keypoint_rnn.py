@@ -6,8 +6,8 @@ import keras
 
 from sign_keras.config import KeypointRNNSettings
 from sign_keras.models.clip_inputs import ClipInput, keypoint_inputs
+from sign_keras.models.features.layer import KeypointFeatures
 from sign_keras.models.heads import classification_head
-from sign_keras.models.keypoint_features import KeypointFeatures
 from sign_keras.models.time_mean import TimeMean
 
 

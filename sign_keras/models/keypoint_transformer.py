@@ -7,8 +7,8 @@ import keras
 
 from sign_keras.config import KeypointTransformerConfig
 from sign_keras.models.clip_inputs import ClipInput, keypoint_inputs
+from sign_keras.models.features.layer import KeypointFeatures
 from sign_keras.models.heads import classification_head, pool_frames
-from sign_keras.models.keypoint_features import KeypointFeatures
 from sign_keras.models.transformer import Positions, TransformerBlock
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from keras import ops
 
-from sign_keras.models.keypoint_filling import running_maximum
-from sign_keras.models.keypoint_reference import length
+from sign_keras.models.features.filling import running_maximum
+from sign_keras.models.features.reference import length
 
 LONGEST_STEP = 0.1  # frame widths between two frames
 STILL = 0.002  # frame widths: steps this small are jitter, and motion then says little

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sign_keras.models.keypoint_hands import PALM, from_wrist, joint_cosines, one_over_size, palm_sums
+from sign_keras.models.features.hands import PALM, from_wrist, joint_cosines, one_over_size, palm_sums
 
 # Bones of length 1: each finger goes straight up from its first joint.
 STRAIGHT = np.zeros((21, 3), np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sign_keras.models.keypoint_selection import (
+from sign_keras.models.features.selection import (
     LEFT_EYE,
     LIPS,
     OPENPOSE,

@@ -7,7 +7,7 @@ import pytest
 from sign_keras.export.conversion import convert_saved_model
 from sign_keras.export.saved_model import write_saved_model
 from sign_keras.inference.info import OUTPUT, SIGNATURE
-from tests.sign_keras.models.keypoint_clips import clip, features, mirrored
+from tests.sign_keras.models.features.keypoint_clips import clip, features, mirrored
 
 
 @pytest.mark.parametrize(

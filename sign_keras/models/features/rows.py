@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from sign_keras.config.keypoints import FeaturesConfig
-from sign_keras.models.keypoint_handedness import NUM_SUMS
-from sign_keras.models.keypoint_hands import PALM
-from sign_keras.models.keypoint_reference import PAIRS, needed_pairs
-from sign_keras.models.keypoint_selection import find_rows, hand_rows, select_rows
+from sign_keras.models.features.handedness import NUM_SUMS
+from sign_keras.models.features.hands import PALM
+from sign_keras.models.features.reference import PAIRS, needed_pairs
+from sign_keras.models.features.selection import find_rows, hand_rows, select_rows
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.keypoint_layout import KeypointLayout
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from sign_keras.models.keypoint_features import LONGEST_MEMORY, KeypointFeatures
-from tests.sign_keras.models.keypoint_clips import FACE, LAYOUT, RAW, RIGHT, TINY, clip, features, mirrored
+from sign_keras.models.features.layer import LONGEST_MEMORY, KeypointFeatures
+from tests.sign_keras.models.features.keypoint_clips import FACE, LAYOUT, RAW, RIGHT, TINY, clip, features, mirrored
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.keypoint_layout import KeypointLayout
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from sign_keras.models.keypoint_filling import hold, interpolate, running_maximum
+from sign_keras.models.features.filling import hold, interpolate, running_maximum
 
 
 def tracks(known: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The input layer of models that take keypoints: landmarks as they come, features out.
 
-In order: the points that are looked at (``keypoint_selection``), where the signer is and how large
-(``keypoint_reference``), left-handers shown as right-handers (``keypoint_handedness``), points not found
-(``keypoint_filling``), differences over time, and hands on their own (``keypoint_hands``).
+In order: the points that are looked at (``selection``), where the signer is and how large
+(``reference``), left-handers shown as right-handers (``handedness``), points not found
+(``filling``), differences over time, and hands on their own (``hands``).
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ import numpy as np
 from keras import ops
 
 from sign_keras.config.keypoints import FeaturesConfig
-from sign_keras.models import keypoint_handedness as handedness
-from sign_keras.models.keypoint_filling import hold, interpolate
-from sign_keras.models.keypoint_hands import (
+from sign_keras.models.features import handedness
+from sign_keras.models.features.filling import hold, interpolate
+from sign_keras.models.features.hands import (
     NUM_ANGLES,
     NUM_HAND_POINTS,
     PALM,
@@ -24,9 +24,9 @@ from sign_keras.models.keypoint_hands import (
     one_over_size,
     palm_sums,
 )
-from sign_keras.models.keypoint_placing import depths_within_groups, either, mirrored_where, placed, widened
-from sign_keras.models.keypoint_reference import center_of, pair_sums, point_sums, scale_of
-from sign_keras.models.keypoint_rows import KeypointRows
+from sign_keras.models.features.placing import depths_within_groups, either, mirrored_where, placed, widened
+from sign_keras.models.features.reference import center_of, pair_sums, point_sums, scale_of
+from sign_keras.models.features.rows import KeypointRows
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.keypoint_layout import KeypointLayout
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from sign_keras.config.keypoints import FeaturesConfig
-from sign_keras.models.keypoint_features import KeypointFeatures
+from sign_keras.models.features.layer import KeypointFeatures
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC, KeypointLayout
 
 LAYOUT = MEDIAPIPE_HOLISTIC

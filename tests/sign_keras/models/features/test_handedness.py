@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.sign_keras.models.keypoint_clips import LAYOUT, LEFT, RIGHT, clip, features, mirrored
+from tests.sign_keras.models.features.keypoint_clips import LAYOUT, LEFT, RIGHT, clip, features, mirrored
 
 WRISTS = [LAYOUT.row("pose/left_wrist"), LAYOUT.row("pose/right_wrist")]
 CLIPS = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from sign_keras.models.keypoint_reference import SMALLEST, length
+from sign_keras.models.features.reference import SMALLEST, length
 from tfrecords_tools.keypoint_layout import HAND_POINTS
 
 NUM_HAND_POINTS = len(HAND_POINTS)
