@@ -29,10 +29,30 @@ def bootstrap_interval(
     Returns:
         ``(low, high)``, always around the share itself, and what was resampled: ``signers`` or ``clips``.
     """
+    return ratio_interval(correct, np.ones(len(correct)), signers, samples, seed)
+
+
+def ratio_interval(
+    numerators: np.ndarray, denominators: np.ndarray, signers: Sequence[str], samples: int, seed: int = 0
+) -> tuple[tuple[float, float], str]:
+    """95 % interval of a ratio of sums over clips, as ``bootstrap_interval`` gives it of a share.
+
+    Args:
+        numerators: ``[N]``, each clip's part, e.g. its errors.
+        denominators: ``[N]``, likewise, e.g. its glosses; not all 0. Resamples in which all are 0 are left out.
+        signers: who signs each clip; empty where not known.
+        samples: resamplings.
+        seed: of the resampling.
+
+    Returns:
+        ``(low, high)``, always around the ratio itself, and what was resampled: ``signers`` or ``clips``.
+    """
     clusters, over = _clusters(signers)
-    counts = np.stack([np.bincount(clusters, weights=correct), np.bincount(clusters)], axis=1)
+    counts = np.stack([np.bincount(clusters, weights=values) for values in (numerators, denominators)], axis=1)
     drawn = _resample(counts, samples, seed)
-    return _interval(drawn[:, 0] / drawn[:, 1], float(np.mean(correct)), len(counts)), over
+    drawn = drawn[drawn[:, 1] > 0]
+    estimate = float(np.sum(numerators) / np.sum(denominators))
+    return _interval(drawn[:, 0] / drawn[:, 1], estimate, len(counts)), over
 
 
 def macro_recall(labels: np.ndarray, correct: np.ndarray) -> float:
