@@ -25,8 +25,6 @@ import argparse
 import csv
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,13 +32,14 @@ from pathlib import Path
 import numpy as np
 
 from sign_keras.bootstrap import bootstrap_interval
-from sign_keras.config import Config, load_config
+from sign_keras.config import load_config
 from tfrecords_tools.clips import Clip, ClipSpec, stable_hash
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME
 from tfrecords_tools.pipeline import ConvertSettings, convert
 from tfrecords_tools.sources import Listing
 from tfrecords_tools.sources.folders import ImageFolders
+from trainings import Training, train_all
 
 EXAMPLE = """example:
   python examples/digits.py --input digits --output data/digits --config configs/static_frame_classifier.yaml
@@ -146,33 +145,6 @@ def make_records(listing: Listing, directory: Path, workers: int | None) -> int:
     return info.num_skipped
 
 
-def train_fold(config_file: Path, overrides: Sequence[str], run: Path) -> None:
-    """Trains and evaluates, in a process of its own, what has not been yet.
-
-    Raises:
-        UserError: the run was made with another configuration, or the training fails.
-    """
-    resume = (run / "config.yaml").exists()
-    if resume and not _same_experiment(load_config(run / "config.yaml"), load_config(config_file, overrides)):
-        raise UserError(
-            f"{run}: was begun with another configuration than {config_file}; delete it, or give this one another "
-            "name with --set name=..."
-        )
-    if (run / "metrics.json").exists():
-        print(f"{run}: is there already")
-        return
-    command = [sys.executable, "-m", "sign_keras.train", "--config", str(config_file), "--run-dir", str(run)]
-    command += [argument for override in overrides for argument in ("--set", override)]
-    status = subprocess.run([*command, *(["--resume"] if resume else [])]).returncode
-    if status:
-        raise UserError(f"{run}: the training ended with status {status}; its own words are above")
-
-
-def _same_experiment(one: Config, other: Config) -> bool:
-    """Whether two configurations differ in the place of the records at most."""
-    return one.model_copy(update={"records": other.records}) == other
-
-
 def read_fold(run: Path) -> Fold:
     """What an evaluated run left behind."""
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as stream:
@@ -250,20 +222,24 @@ def main() -> int:
     config = load_config(arguments.config, arguments.overrides) if arguments.config else None
     listing = find_photographs(arguments.input)
     parts = deal_parts(listing.clips, arguments.folds)
-    folds: dict[int, Fold] = {}
+    trainings: dict[int, Training] = {}
     num_skipped = 0
     for fold in range(NUM_FOLDS) if arguments.fold is None else (arguments.fold,):
         records = arguments.output / "records" / f"{arguments.folds}_{fold}"
         split_listing = replace(listing, clips=with_splits(listing.clips, parts, fold))
         num_skipped = make_records(split_listing, records, arguments.workers)
         if config is not None:
-            run = arguments.output / "runs" / f"{config.name}_{records.name}"
-            # Five exports of the same model would be of no use to anyone.
-            overrides = [*arguments.overrides, f"records.directory={records}", "export.formats=[]"]
-            train_fold(arguments.config, overrides, run)
-            folds[fold] = read_fold(run)
-    if folds:
-        print(format_table(folds))
+            trainings[fold] = Training(
+                config=config.name,
+                label=f"fold {fold}",
+                file=arguments.config,
+                # Five exports of the same model would be of no use to anyone.
+                overrides=(*arguments.overrides, f"records.directory={records}", "export.formats=[]"),
+                run=arguments.output / "runs" / f"{config.name}_{records.name}",
+            )
+    if trainings:
+        train_all(list(trainings.values()))
+        print(format_table({fold: read_fold(training.run) for fold, training in trainings.items()}))
     return SKIPPED_INPUTS if num_skipped else SUCCESS
 
 

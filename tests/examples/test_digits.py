@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import trainings
 from examples import digits
 from examples.digits import NUM_FOLDS, deal_parts, find_photographs, format_table, main, read_fold, with_splits
 from tests.conftest import REPOSITORY
@@ -153,6 +154,7 @@ def write_run(run: Path, correct: dict[str, list[bool]], split: str = "test") ->
                 writer.writerow([f"{signer}/{number}", signer, "3", "3" if right else "8", 0.9, str(right)])
     (run / "history.csv").write_text("epoch,seconds\n1,90\n2,30\n", encoding="utf-8")
     (run / "metrics.json").write_text(json.dumps({"split": split}), encoding="utf-8")
+    (run / "report.html").touch()
 
 
 def test_table_has_the_mean_of_the_folds(tmp_path):
@@ -167,12 +169,12 @@ def test_table_has_the_mean_of_the_folds(tmp_path):
 
 
 @pytest.fixture
-def trainings(monkeypatch) -> list[list[str]]:
+def commands(monkeypatch) -> list[list[str]]:
     """The commands that would have trained; each leaves an evaluated run behind. No records are made."""
-    commands: list[list[str]] = []
+    given: list[list[str]] = []
 
     def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
+        given.append(command)
         directory = Path(command[command.index("--run-dir") + 1])
         write_run(directory, {"student_001": [True, False], "student_002": [True, True]})
         overrides = [command[place + 1] for place, text in enumerate(command) if text == "--set"]
@@ -180,40 +182,40 @@ def trainings(monkeypatch) -> list[list[str]]:
         (directory / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(digits.subprocess, "run", run)
+    monkeypatch.setattr(trainings.subprocess, "run", run)
     monkeypatch.setattr(digits, "make_records", lambda *arguments: 0)
-    return commands
+    return given
 
 
-def test_folds_are_trained_once_and_interrupted_ones_resumed(folder, tmp_path, run_main, trainings):
+def test_folds_are_trained_once_and_interrupted_ones_resumed(folder, tmp_path, run_main, commands):
     arguments = ["--input", folder, "--output", tmp_path, "--config", CONFIG, "--folds", "random", "--workers", 1]
     status, out, _ = run_main(main, *arguments)
     assert status == 0
-    assert [command[command.index("--run-dir") + 1] for command in trainings] == [
+    assert [command[command.index("--run-dir") + 1] for command in commands] == [
         str(tmp_path / "runs" / f"static_frame_classifier_random_{fold}") for fold in range(NUM_FOLDS)
     ]
-    assert all("--resume" not in command for command in trainings)
-    assert f"records.directory={tmp_path / 'records' / 'random_0'}" in trainings[0]
+    assert all("--resume" not in command for command in commands)
+    assert f"records.directory={tmp_path / 'records' / 'random_0'}" in commands[0]
     assert "mean test top-1 of 5 fold(s): 0.7500" in out
 
-    trainings.clear()
+    commands.clear()
     (tmp_path / "runs" / "static_frame_classifier_random_2" / "metrics.json").unlink()
     assert run_main(main, *arguments)[0] == 0
-    assert [command[-1] for command in trainings] == ["--resume"]
-    assert "random_2" in " ".join(trainings[0])
+    assert [command[-1] for command in commands] == ["--resume"]
+    assert "random_2" in " ".join(commands[0])
 
 
-def test_another_configuration_is_not_taken_for_the_same(folder, tmp_path, run_main, trainings):
+def test_another_configuration_is_not_taken_for_the_same(folder, tmp_path, run_main, commands):
     arguments = ["--input", folder, "--output", tmp_path, "--config", CONFIG, "--fold", 1, "--workers", 1]
     assert run_main(main, *arguments)[0] == 0
     status, _, err = run_main(main, *arguments, "--set", "train.epochs=3")
     assert status == 2
     assert "static_frame_classifier_block_1: was begun with another configuration" in err
-    assert len(trainings) == 1
+    assert len(commands) == 1
 
 
 def test_a_training_that_fails_stops_the_rest(folder, tmp_path, run_main, monkeypatch):
-    monkeypatch.setattr(digits.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 2))
+    monkeypatch.setattr(trainings.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 2))
     status, _, err = run_main(main, "--input", folder, "--output", tmp_path, "--config", CONFIG, "--workers", 1)
     assert status == 2
     assert "static_frame_classifier_block_0: the training ended with status 2" in err
