@@ -1,14 +1,16 @@
-"""Settings chosen inside each fold: of several configurations, the one that its validation signers did best with.
+"""Settings chosen inside each fold: of several configurations, the one that did best on the signers of other folds.
 
-Choosing by the tested signers, or once for all folds by signers of whom some are tested, flatters the choice
-(Cawley and Talbot 2010, JMLR 11, "On over-fitting in model selection and subsequent selection bias in performance
-evaluation").
+A fold's own tested signers have no say in what they are tested with. The other folds' signers are those that it
+trains on and chooses its epoch by; their scores come from the models that were tested on them. Four validation
+signers alone say too little to choose by. Choosing once for all folds, by everybody, flatters (Cawley and Talbot
+2010, JMLR 11, "On over-fitting in model selection and subsequent selection bias in performance evaluation").
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pooled_scores import read_answers
+from sign_keras.bootstrap import macro_recall
 from tfrecords_tools.command_line import UserError
 
 
@@ -43,21 +45,23 @@ def choose(
     """Runs by name and fold: each choice's in place of its candidates'.
 
     Args:
-        runs: of each configuration, by fold.
+        runs: of each configuration, by fold; two folds at least.
         choices: see ``parse_choices``.
+
+    Raises:
+        UserError: see ``read_answers``.
     """
+
+    def score_elsewhere(candidate: str, fold: str) -> float:
+        answers = read_answers([run for label, run in runs[candidate].items() if label != fold])
+        return macro_recall(answers.glosses, answers.correct)
+
     chosen = {
         name: {
-            label: max((runs[candidate][label] for candidate in candidates), key=validation_score)
-            for label in runs[candidates[0]]
+            fold: runs[max(candidates, key=lambda candidate, fold=fold: score_elsewhere(candidate, fold))][fold]
+            for fold in runs[candidates[0]]
         }
         for name, candidates in choices.items()
     }
     candidates = {candidate for of_choice in choices.values() for candidate in of_choice}
     return chosen | {name: of_config for name, of_config in runs.items() if name not in candidates}
-
-
-def validation_score(run: Path) -> tuple[float, float]:
-    """Top-1 of a run's best epoch on validation, and where these are alike, its negative loss then."""
-    with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
-        return max((float(row["val_top1"]), -float(row["val_loss"])) for row in csv.DictReader(stream))

@@ -11,8 +11,8 @@ The input is that of ``mp_words.py``. Signers who are kept back for a test (``te
   people that the test is about; the gap between the two is what that flatters.
 - ``--fixed-split``: the split of ``splits.csv``, once for each of ``--seeds``. Scores are of validation, which the
   epoch was chosen on, too: to choose settings, not to report.
-- ``--choose NAME=A,B``: of these configurations, each fold takes the one that its own validation signers did best
-  with, and the tables show NAME in their place: settings chosen without looking at the tested signers.
+- ``--choose NAME=A,B``: of these configurations, each fold takes the one that did best on the signers of the other
+  folds, and the tables show NAME in their place: settings chosen without looking at the tested signers.
 
 Output: the records, whose shards all folds share (half a gigabyte; as much again with ``--random-folds``); a run
 for each configuration and fold, ``RUNS/NAME_fold_0`` and so on; and ``RUNS/signer_folds.md`` (or ``random_folds``,
@@ -186,7 +186,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=A,B",
-        help="configurations among which each fold chooses by its validation; may be repeated",
+        help="configurations among which each fold chooses by the others' scores; may be repeated",
     )
     parser.add_argument(
         "--table",
@@ -219,6 +219,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         if arguments.choose:
             raise UserError("--choose: --fixed-split tests on the signers that it would choose by")
         arguments.seeds = list(dict.fromkeys(arguments.seeds or [1, 2, 3]))
+    elif arguments.choose and arguments.folds and len(set(arguments.folds)) < 2:
+        raise UserError("--choose: a fold chooses by the scores of others; give two --folds or more")
     elif arguments.seeds:
         raise UserError("--seeds: only with --fixed-split; folds are trained once, with the configuration's seed")
     arguments.folds = sorted(set(arguments.folds or range(NUM_FOLDS)))

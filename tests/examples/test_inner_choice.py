@@ -1,36 +1,61 @@
+import csv
+
 import pytest
 
-from inner_choice import choose, parse_choices, validation_score
+from inner_choice import choose, parse_choices
 from tfrecords_tools.command_line import UserError
+
+RARE, FREQUENT = "rare", "frequent"
 
 
 @pytest.fixture
 def make_run(tmp_path):
-    def make(name, *epochs):
-        folder = tmp_path / name
-        folder.mkdir()
-        rows = [f"{number},{top1},{loss}" for number, (top1, loss) in enumerate(epochs, start=1)]
-        (folder / "history.csv").write_text("\n".join(["epoch,val_top1,val_loss", *rows]))
-        return folder
+    """``make_run(name, rare, frequent)``: an evaluated run, right in so many of 2 and of 8 clips of one signer."""
+
+    def make(name, rare, frequent):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "predictions.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["media_id", "signer", "gloss", "predicted"])
+            for gloss, right, clips in ((RARE, rare, 2), (FREQUENT, frequent, 8)):
+                fold = name[-1]
+                writer.writerows(
+                    (f"{fold}/{gloss}/{number}", f"s{fold}", gloss, gloss if number < right else "other")
+                    for number in range(clips)
+                )
+        return tmp_path / name
 
     return make
 
 
-def test_a_runs_best_epoch_counts(make_run):
-    assert validation_score(make_run("a", (0.5, 1.0), (0.8, 0.9), (0.8, 0.7), (0.6, 0.1))) == (0.8, -0.7)
-
-
-def test_each_fold_has_what_its_validation_signers_did_best_with(make_run):
+def test_each_fold_has_what_did_best_on_the_others_signers(make_run):
     runs = {
-        "small": {"fold 0": make_run("s0", (0.9, 1.0)), "fold 1": make_run("s1", (0.7, 0.5))},
-        "large": {"fold 0": make_run("l0", (0.8, 0.1)), "fold 1": make_run("l1", (0.7, 0.4))},
-        "other": {"fold 0": make_run("o0", (1.0, 0.0)), "fold 1": make_run("o1", (1.0, 0.0))},
+        # Fold 0 is easy for "small", folds 1 and 2 are easy for "large".
+        "small": {
+            f"fold {fold}": make_run(f"small{fold}", *right) for fold, right in enumerate([(2, 8), (1, 4), (1, 4)])
+        },
+        "large": {
+            f"fold {fold}": make_run(f"large{fold}", *right) for fold, right in enumerate([(0, 0), (2, 6), (1, 4)])
+        },
+        "other": {f"fold {fold}": make_run(f"other{fold}", 2, 8) for fold in range(3)},
     }
     found = choose(runs, {"ours": ["small", "large"]})
     assert list(found) == ["ours", "other"]
-    assert found["ours"] == {"fold 0": runs["small"]["fold 0"], "fold 1": runs["large"]["fold 1"]}
+    assert found["ours"] == {
+        "fold 0": runs["large"]["fold 0"],  # by folds 1 and 2, though it is all wrong in this one
+        "fold 1": runs["small"]["fold 1"],
+        "fold 2": runs["small"]["fold 2"],
+    }
     assert found["other"] == runs["other"]
     assert choose(runs, {}) == runs
+
+
+def test_rare_glosses_count_as_much(make_run):
+    runs = {
+        "rare": {"fold 0": make_run("r0", 0, 0), "fold 1": make_run("r1", 2, 4)},
+        "frequent": {"fold 0": make_run("f0", 0, 0), "fold 1": make_run("f1", 0, 8)},
+    }
+    assert choose(runs, {"ours": ["frequent", "rare"]})["ours"]["fold 0"] == runs["rare"]["fold 0"]
 
 
 def test_choices_name_configurations():
