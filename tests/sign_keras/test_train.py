@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 import keras
 import pytest
@@ -65,7 +66,18 @@ def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records):
 EXPORTED = ("cnn_lstm", "keypoint_conv_transformer", "keypoint_causal_conv")
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def params() -> list[Any]:
+    """Every configuration; the first of each architecture, and those that are exported, are tested by default."""
+    seen, found = set[str](), []
+    for config in CONFIGS:
+        architecture = load_yaml(config)["model"]["architecture"]
+        is_default = architecture not in seen or config.stem in EXPORTED
+        seen.add(architecture)
+        found.append(pytest.param(config, marks=[] if is_default else pytest.mark.slow, id=config.stem))
+    return found
+
+
+@pytest.mark.parametrize("config", params())
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
     exports = "[savedmodel, tflite]" if config.stem in EXPORTED else "[]"
     assert run_train(config, export__formats=exports, export__quantization="[none]") == SUCCESS
