@@ -17,6 +17,7 @@ from sign_keras.config import ModelConfig, TrainConfig  # noqa: E402
 from sign_keras.models import build_model  # noqa: E402
 from sign_keras.models.blocks3d import SymmetricConv3D  # noqa: E402
 from sign_keras.models.clip_inputs import ClipInput  # noqa: E402
+from sign_keras.training.objectives import isolated_objective  # noqa: E402
 from sign_keras.training.recipe import prepare  # noqa: E402
 from tfrecords_tools.clips import SamplingSpec  # noqa: E402
 
@@ -76,13 +77,9 @@ class Training:
         sampling = SamplingSpec(num_frames=num_frames, height=height, width=width)
         with tf.distribute.MirroredStrategy().scope():
             model = build_model(config, ClipInput(sampling), len(GLOSSES))
-            self.learner = prepare(
-                model,
-                TrainConfig(**TRAIN),
-                updates_per_epoch=1000,
-                glosses=GLOSSES,
-                clips_per_gloss=dict.fromkeys(GLOSSES, 1),
-            ).learner
+            train = TrainConfig(**TRAIN)
+            objective = isolated_objective(train, GLOSSES, dict.fromkeys(GLOSSES, 1))
+            self.learner = prepare(model, train, updates_per_epoch=1000, objective=objective).learner
 
     def parameters(self) -> int:
         """How many are trained."""

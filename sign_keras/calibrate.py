@@ -254,6 +254,8 @@ def main() -> int:
     }
     config = validate(EvaluateConfig, run.config.evaluate.model_dump() | chosen, "--false-alarm-rate, --unknown")
     artefact = RunArtefact(run)
+    if artefact.task == "continuous":
+        raise UserError(f"--run {arguments.run}: reads sentences; only answers of one sign are calibrated")
     records = Records.open(
         arguments.records or run.config.records.directory, artefact.sampling, artefact.input_names
     )

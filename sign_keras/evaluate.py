@@ -30,8 +30,9 @@ EXAMPLE = """example:
   python -m sign_keras.evaluate --model runs/my_signs --records data/my_signs
   python -m sign_keras.evaluate --model tflite/my_signs.tflite --records data/my_signs --crops 5 --offsets 3
 
-writes metrics.json, predictions.csv, confusion_matrix.png and report.html: into the run's own directory where
-records, split and views are those of its own test, else into ./evaluation/MODEL-RECORDS-SPLIT[-VIEWS].
+writes metrics.json, predictions.csv, report.html and, of isolated signs, confusion_matrix.png: into the run's own
+directory where records, split and views are those of its own test, else into
+./evaluation/MODEL-RECORDS-SPLIT[-VIEWS].
 """
 BEFORE = "expected_calibration_error_before"
 
@@ -65,8 +66,14 @@ def evaluate(
         The content of ``metrics.json``.
 
     Raises:
-        UserError: see ``evaluate_artefact``.
+        UserError: see ``evaluate_artefact`` and ``sentence_logits``.
     """
+    if artefact.task == "continuous":
+        from sign_keras.sentence_evaluation import evaluate_sentences
+
+        return evaluate_sentences(
+            artefact, records, split, output, bootstrap_samples=bootstrap_samples, run=run, batch_size=batch_size
+        )
     from sign_keras.metrics import isolated_metrics
     from sign_keras.reporting import write_evaluation
 
@@ -149,6 +156,10 @@ def default_output(
 
 def format_summary(metrics: dict[str, Any]) -> str:
     """The headline numbers, in two lines; then one about views where there are several, and about confidence."""
+    if "word_error_rate" in metrics:
+        from sign_keras.sentence_evaluation import format_sentence_summary
+
+        return format_sentence_summary(metrics)
     low, high = (100 * bound for bound in metrics["top1_interval"])
     signers = metrics["signers"]
     people = f"{signers} signer{'' if signers == 1 else 's'}" if signers else "signers not known"
@@ -241,7 +252,13 @@ def main() -> int:
 
     artefact = load_artefact(arguments.model)
     run = Run.load(arguments.model) if (arguments.model / CONFIG_NAME).is_file() else None
-    records = Records.open(arguments.records, artefact.sampling, artefact.input_names)
+    if artefact.task == "continuous" and (chosen_views or arguments.unknown):
+        raise UserError(
+            f"--crops, --offsets, --mirror, --unknown: are of models of one sign; {artefact.name} reads sentences"
+        )
+    records = Records.open(
+        arguments.records, artefact.sampling, artefact.input_names, artefact.task, artefact.frames_per_logit
+    )
     config = run.config.evaluate if run else EvaluateConfig()
     views = config.views.model_copy(update=chosen_views)
     output = arguments.output or default_output(

@@ -1,4 +1,4 @@
-"""``python -m sign_keras.predict``: which signs do these videos show?"""
+"""``python -m sign_keras.predict``: which sign, or which sentence, do these videos show?"""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from tfrecords_tools.command_line import (
 from tfrecords_tools.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
-    from sign_keras.inference.predictor import Prediction
+    from sign_keras.inference.predictor import Answer, SentencePrediction
     from tfrecords_tools.extract import SkippedClip
 
 EXAMPLE = """example:
@@ -28,11 +28,14 @@ EXAMPLE = """example:
   find . -name '*.mp4' | python -m sign_keras.predict --model tflite/demo.tflite --json -
 
 An answer that the model doubts is given all the same, but marked: "no sign", and in JSON "accepted": false.
+Models of sentences give glosses with the times where they are signed; --top-k is not for them.
 Exit status 1: some videos could not be read; they are listed with the reason.
 """
 STDIN = "-"
 BAR_WIDTH = 20
 NOT_ACCEPTED = "  (no sign that it knows)"
+NOTHING_READ = ": (no signs that it knows)"
+CUT = "  (longer than the model takes: its middle alone)"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,7 +74,8 @@ def main() -> int:
     from tqdm import tqdm
 
     from sign_keras.inference.artefact import load_artefact
-    from sign_keras.inference.predictor import Prediction, Predictor
+    from sign_keras.inference.predictor import Predictor
+    from tfrecords_tools.extract import SkippedClip
 
     predictor = Predictor(load_artefact(arguments.model), arguments.top_k)
     describe = _as_json if arguments.json else _as_text
@@ -82,7 +86,7 @@ def main() -> int:
             bar.update()
             bar.write(describe(result), file=sys.stdout)
             sys.stdout.flush()
-            num_skipped += not isinstance(result, Prediction)
+            num_skipped += isinstance(result, SkippedClip)
     return SKIPPED_INPUTS if num_skipped else SUCCESS
 
 
@@ -120,29 +124,64 @@ def _videos_below(folder: Path) -> list[str]:
     return [str(path) for path in natsorted(found, alg=ns.PATH | ns.IGNORECASE)]
 
 
-def _as_json(result: "Prediction | SkippedClip") -> str:
-    from sign_keras.inference.predictor import Prediction
+def _as_json(result: "Answer | SkippedClip") -> str:
+    from sign_keras.inference.predictor import Prediction, SentencePrediction
 
     content: dict[str, object]
     if isinstance(result, Prediction):
         scores = [{"gloss": item.gloss, "probability": round(item.probability, 6)} for item in result.glosses]
         content = {"path": result.path, "predictions": scores, "accepted": result.accepted}
+    elif isinstance(result, SentencePrediction):
+        content = {
+            "path": result.path,
+            "predicted_text": result.text,
+            "predicted_glosses": [
+                {
+                    "gloss": item.gloss,
+                    "start_seconds": round(item.start_seconds, 3),
+                    "end_seconds": round(item.end_seconds, 3),
+                    "confidence": round(item.confidence, 6),
+                }
+                for item in result.glosses
+            ],
+            "confidence": round(result.confidence, 6),
+            "cut": result.cut,
+        }
     else:
         content = {"path": result.clip.path, "error": result.reason}
     return json.dumps(content, ensure_ascii=False)
 
 
-def _as_text(result: "Prediction | SkippedClip") -> str:
-    from sign_keras.inference.predictor import Prediction
+def _as_text(result: "Answer | SkippedClip") -> str:
+    from sign_keras.inference.predictor import Prediction, SentencePrediction
 
+    if isinstance(result, SentencePrediction):
+        return _sentence_as_text(result)
     if not isinstance(result, Prediction):
         return f"{result.clip.path}\n  skipped: {result.reason}"
     width = max(len(item.gloss) for item in result.glosses)
     rows = [
-        f"  {item.gloss:<{width}}  {item.probability:6.1%}  {'#' * round(item.probability * BAR_WIDTH)}".rstrip()
+        f"  {item.gloss:<{width}}  {item.probability:6.1%}  {_bar(item.probability)}".rstrip()
         for item in result.glosses
     ]
     return "\n".join([result.path if result.accepted else f"{result.path}{NOT_ACCEPTED}", *rows])
+
+
+def _sentence_as_text(result: "SentencePrediction") -> str:
+    cut = CUT if result.cut else ""
+    if not result.glosses:
+        return f"{result.path}{NOTHING_READ}{cut}"
+    width = max(len(item.gloss) for item in result.glosses)
+    rows = [
+        f"  {item.start_seconds:6.2f} to {item.end_seconds:6.2f} s  {item.gloss:<{width}}  {item.confidence:6.1%}  "
+        f"{_bar(item.confidence)}".rstrip()
+        for item in result.glosses
+    ]
+    return "\n".join([f"{result.path}: {result.text}{cut}", *rows])
+
+
+def _bar(share: float) -> str:
+    return "#" * round(share * BAR_WIDTH)
 
 
 if __name__ == "__main__":

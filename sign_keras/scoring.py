@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from sign_keras.config import NoSignConfig, ViewsConfig
+from sign_keras.config import NoSignConfig, Task, ViewsConfig
+from sign_keras.decoding import SentenceDecoding
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import DatasetInfo
@@ -42,6 +43,18 @@ class Recogniser(Protocol):
         """How its clips are made, sampling included."""
 
     @property
+    def task(self) -> Task:
+        """What it reads out of a clip."""
+
+    @property
+    def frames_per_logit(self) -> int:
+        """Of one that reads sentences; see ``ctc.labels.logit_frames``."""
+
+    @property
+    def sentence_decoding(self) -> SentenceDecoding:
+        """Likewise: how its logits are read."""
+
+    @property
     def temperature(self) -> float:
         """Logits are divided by it before the softmax."""
 
@@ -54,7 +67,7 @@ class Recogniser(Protocol):
         """The gloss that stands for no sign."""
 
     def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """``[B, V]`` float32 of a batch of inputs."""
+        """``[B, V]`` float32 of a batch of inputs; of sentences ``[B, T', V + 1]``."""
 
 
 def evaluate_artefact(
@@ -81,7 +94,7 @@ def evaluate_artefact(
     check_clip_spec(artefact.clip_spec, records)
     own_ids = matched_ids(artefact.label_map, records, split)
     drawn = make_views(views, records.sampling.num_frames)
-    with _progress(records.num_clips(split) * len(drawn), "evaluating") as bar:
+    with progress(records.num_clips(split) * len(drawn), "evaluating") as bar:
 
         def predict(view: "Draw | None") -> "Predictions":
             batches = clip_batches(records, split, records.evaluation_batches(split, batch_size, view))
@@ -107,7 +120,7 @@ def made_up_non_signs(
         UserError: none can be made, or as ``evaluate_artefact``.
     """
     batches = records.non_sign_batches(split, batch_size, config)
-    with _progress(records.num_clips(split), "made-up non-signs") as bar:
+    with progress(records.num_clips(split), "made-up non-signs") as bar:
         return _predict(artefact, clip_batches(records, split, batches), lambda _: NO_LABEL, bar)
 
 
@@ -136,7 +149,7 @@ def unknown_signs(
     others = Records.open(directory, like.sampling, like.input_names)
     check_clip_spec(artefact.clip_spec, others)
     known = {number for number, gloss in enumerate(others.label_map) if gloss in artefact.label_map}
-    with _progress(others.num_clips(split), "unknown signs") as bar:
+    with progress(others.num_clips(split), "unknown signs") as bar:
         batches = clip_batches(others, split, others.evaluation_batches(split, batch_size))
         found = _predict(artefact, batches, int, bar)
     kept = np.flatnonzero(~np.isin(found.labels, list(known)))
@@ -164,7 +177,8 @@ def check_unknown(directory: Path, split: str, known: LabelMap) -> None:
         )
 
 
-def _progress(total: int, what: str) -> tqdm:
+def progress(total: int, what: str) -> tqdm:
+    """A bar over clips, where there is a terminal."""
     return tqdm(total=total, desc=what, unit="clip", disable=None)
 
 

@@ -61,23 +61,28 @@ def main() -> int:
     from sign_keras.models import build_model, input_names
     from sign_keras.training.trainer import train
 
-    records = Records.open(config.records.directory, config.sampling, input_names(config.model, config.sampling))
+    model = config.model
+    inputs = input_names(model, config.sampling)
+    records = Records.open(config.records.directory, config.sampling, inputs, model.task, model.frames_per_logit)
     check_splits(records, config.evaluate)
 
     # Run directory: what is to be done, before it is done.
     run = open_run(config, records, arguments.run_dir, resume=arguments.resume)
     print(f"run: {run.directory}")
+    if model.task == "continuous":
+        records = leave_out_sentences(records, run)
 
     # Training.
     train(
         run,
         records,
-        lambda: build_model(config.model, run.clip_input, len(run.label_map)),
+        lambda: build_model(model, run.clip_input, len(run.label_map)),
         resume=arguments.resume,
     )
 
-    # How far its probabilities can be believed, on the clips that the epoch was chosen by.
-    artefact = calibrate_best_epoch(run, records)
+    # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
+    # chosen by.
+    artefact = settle_best_epoch(run, records)
 
     # Evaluation, on clips that neither training nor the choice of the epoch has seen.
     metrics = evaluate_run(artefact, run, records)
@@ -86,13 +91,36 @@ def main() -> int:
     exported = export_run_formats(run, records)
 
     artefacts = [run.directory / "report.html", *exported]
-    low, high = metrics["top1_interval"]
     print(
-        f"{config.evaluate.split} top-1 {metrics['top1']:.3f} (95 % interval {low:.3f} to {high:.3f}; "
-        f"{metrics['clips']} clips, {describe_signers(records, config.evaluate.split)}): "
-        + ", ".join(str(path) for path in artefacts)
+        f"{config.evaluate.split} {describe_score(metrics)}; {metrics['clips']} clips, "
+        f"{describe_signers(records, config.evaluate.split)}): " + ", ".join(str(path) for path in artefacts)
     )
     return SUCCESS
+
+
+def describe_score(metrics: dict[str, Any]) -> str:
+    """The score that counts and its interval, up to an open bracket."""
+    if "word_error_rate" in metrics:
+        name, score, interval = "WER", metrics["word_error_rate"]["wer"], metrics["word_error_rate"]["interval"]
+    else:
+        name, score, interval = "top-1", metrics["top1"], metrics["top1_interval"]
+    if interval is None:
+        return f"{name} {'not defined' if score is None else f'{score:.3f}'} (no gloss was signed"
+    return f"{name} {score:.3f} (95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def leave_out_sentences(records: Records, run: Run) -> Records:
+    """Lists the clips that cannot be trained on in ``infeasible.csv``, and returns the records without them.
+
+    Raises:
+        UserError: none would be left.
+    """
+    from sign_keras.data.planning import plan_training
+
+    planned = plan_training(records, unseen_sentences=run.config.data.unseen_sentences)
+    listed = planned.plan.write_infeasible(run.directory)
+    print(planned.summary() + (f": {listed}" if planned.plan.infeasible else ""))
+    return planned.records
 
 
 def prepare_records(config: Config) -> None:
@@ -134,6 +162,7 @@ def synthesize_videos(prepare: PrepareConfig) -> None:
         clips_per_gloss=wanted.clips_per_gloss,
         seed=wanted.seed,
         glosses=list(LEXICON)[: wanted.num_glosses],
+        sentences=wanted.sentences,
         letters=wanted.letters,
         size=wanted.size,
         first_signer=wanted.first_signer,
@@ -192,14 +221,24 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
     return run
 
 
-def calibrate_best_epoch(run: Run, records: Records) -> RunArtefact:
-    """Calibrates the best epoch, writes what was found into the run directory, and returns the model."""
-    from sign_keras.calibrate import calibrate_run, describe
+def settle_best_epoch(run: Run, records: Records) -> RunArtefact:
+    """Calibrates the best epoch, or chooses how its sentences are read; writes what was found into the run
+    directory, and returns the model.
+    """
     from sign_keras.inference.artefact import RunArtefact
 
     artefact = RunArtefact(run)
-    confidence = calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)
-    print(describe(confidence))
+    if artefact.task == "continuous":
+        from sign_keras.sentence_scoring import choose_decoding, describe_decoding
+
+        how = choose_decoding(artefact, records, run.config.evaluate.decoding)
+        how.save(run.directory)
+        print(describe_decoding(how))
+    else:
+        from sign_keras.calibrate import calibrate_run, describe
+
+        confidence = calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)
+        print(describe(confidence))
     artefact.refresh()
     return artefact
 

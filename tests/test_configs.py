@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from sign_keras.config import load_config
+from sign_keras.ctc.labels import logit_frames
 from sign_keras.models import build_model, input_names
 from sign_keras.models.clip_inputs import KINETICS, ClipInput
-from sign_keras.train import prepare_records
+from sign_keras.train import prepare_records, synthesize_videos
 from sign_keras.training.freezing import Freezing
 from tests.conftest import REPOSITORY
 from tfrecords_tools.clips import SPLITS
 from tfrecords_tools.dataset_info import DatasetInfo
-from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC, KeypointLayout
 from tfrecords_tools.sources import SOURCES
 from tfrecords_tools.synthetic.hand_shapes import LETTERS
 
@@ -27,6 +28,13 @@ KEYPOINT_CONFIGS = (
     "keypoint_causal_conv",
 )
 WORDS_CONFIGS = ("cnn_lstm", "r3d_18", "r2plus1d_18", "c3d", *KEYPOINT_CONFIGS)
+SENTENCES_CONFIGS = ("keypoint_ctc", "keypoint_ctc_causal")
+# Of records whose keypoints are no body's.
+LAYOUTS = {
+    "boston104_keypoint_ctc": KeypointLayout.from_names(
+        "boston104", ("left_hand/centre", "right_hand/centre", "head/nose"), ()
+    )
+}
 LETTERS_CONFIGS = ("static_frame_classifier", "static_r2plus1d", "static_c3d")
 
 
@@ -34,12 +42,14 @@ LETTERS_CONFIGS = ("static_frame_classifier", "static_r2plus1d", "static_c3d")
 def test_model_is_built_and_has_the_stages_that_are_named(path: Path):
     config = load_config(path)
     sampling = config.sampling
-    clip = ClipInput(sampling, KINETICS, MEDIAPIPE_HOLISTIC)
-    model = build_model(config.model.without_weights(), clip, NUM_GLOSSES)
-    assert model.output.shape == (None, NUM_GLOSSES)
+    layout = LAYOUTS.get(path.stem, MEDIAPIPE_HOLISTIC)
+    model = build_model(config.model.without_weights(), ClipInput(sampling, KINETICS, layout), NUM_GLOSSES)
+    moments = logit_frames(sampling.num_frames, config.model.frames_per_logit)
+    by_task = {"isolated": (None, NUM_GLOSSES), "continuous": (None, moments, NUM_GLOSSES + 1)}
+    assert model.output.shape == by_task[config.model.task]
     shapes = {
         "frames": (sampling.height, sampling.width, 3),
-        "keypoints": (len(MEDIAPIPE_HOLISTIC.names), 3),
+        "keypoints": (len(layout.names), 3),
         "frame_mask": (),
     }
     assert {name: tensor.shape[1:] for name, tensor in model.input.items()} == {
@@ -89,7 +99,18 @@ def test_static_signs_are_rendered_where_no_picture_is(tmp_path: Path, monkeypat
     assert info.pixel_statistics is not None
 
 
-@pytest.mark.parametrize("names", [WORDS_CONFIGS, LETTERS_CONFIGS], ids=["words", "letters"])
+def test_sentences_are_rendered_as_the_config_asks(monkeypatch: pytest.MonkeyPatch):
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("tfrecords_tools.synthesize.synthesize", lambda output, **what: asked.update(what))
+    prepare = load_config(REPOSITORY / "configs/keypoint_ctc.yaml").records.prepare
+    assert prepare is not None
+    synthesize_videos(prepare)
+    assert (asked["sentences"], asked["clips_per_gloss"], asked["signers"]) == (12, 0, 32)
+
+
+@pytest.mark.parametrize(
+    "names", [WORDS_CONFIGS, SENTENCES_CONFIGS, LETTERS_CONFIGS], ids=["words", "sentences", "letters"]
+)
 def test_experiments_on_the_same_signs_share_their_records(names: tuple[str, ...]):
     records = [load_config(REPOSITORY / "configs" / f"{name}.yaml").records for name in names]
     assert records == records[:1] * len(names)

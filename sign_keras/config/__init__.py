@@ -8,7 +8,9 @@ from sign_keras.config.data import AugmentConfig, DataConfig, MixConfig
 from sign_keras.config.experiment import Config, load_config
 from sign_keras.config.keypoint_augment import KeypointAugmentConfig
 from sign_keras.config.keypoint_models import (
+    KeypointConvolutionSettings,
     KeypointConvTransformerConfig,
+    KeypointCTCConfig,
     KeypointGRUConfig,
     KeypointLSTMConfig,
     KeypointModelSettings,
@@ -16,6 +18,7 @@ from sign_keras.config.keypoint_models import (
     KeypointTransformerConfig,
 )
 from sign_keras.config.keypoints import FeaturesConfig
+from sign_keras.config.model_settings import Task
 from sign_keras.config.models import (
     BackboneSettings,
     C3DConfig,
@@ -30,7 +33,7 @@ from sign_keras.config.models import (
 )
 from sign_keras.config.no_sign import NonSignKind, NoSignConfig
 from sign_keras.config.records import PrepareConfig, RecordsConfig, SynthesizeConfig
-from sign_keras.config.results import EvaluateConfig, ExportConfig, ViewsConfig
+from sign_keras.config.results import DecodingConfig, EvaluateConfig, ExportConfig, ViewsConfig
 from sign_keras.config.training import TrainConfig
 
 __all__ = [
@@ -40,13 +43,16 @@ __all__ = [
     "CNNLSTMConfig",
     "Config",
     "DataConfig",
+    "DecodingConfig",
     "EnsembleConfig",
     "EvaluateConfig",
     "ExportConfig",
     "FeaturesConfig",
     "FrameClassifierConfig",
     "KeypointAugmentConfig",
+    "KeypointCTCConfig",
     "KeypointConvTransformerConfig",
+    "KeypointConvolutionSettings",
     "KeypointGRUConfig",
     "KeypointLSTMConfig",
     "KeypointModelSettings",
@@ -62,6 +68,7 @@ __all__ = [
     "R3DConfig",
     "RecordsConfig",
     "SynthesizeConfig",
+    "Task",
     "TrainConfig",
     "VideoResNetConfig",
     "ViewsConfig",

@@ -90,6 +90,8 @@ class DataConfig(Settings):
             1 gives every gloss as many clips. An epoch stays as long.
         shuffle_labels: a control that must fail: training labels are dealt at random.
         no_sign: a gloss for "no sign", and clips made up for it; null: every answer is a sign.
+        unseen_sentences: training leaves out clips whose very sentence the validation or the test split has too,
+            so that no sentence can be known by heart; of models that read sentences.
     """
 
     cache: str = "none"
@@ -100,3 +102,4 @@ class DataConfig(Settings):
     oversample: float = pydantic.Field(0.0, ge=0, le=1)
     shuffle_labels: bool = False
     no_sign: NoSignConfig | None = None
+    unseen_sentences: bool = False

@@ -10,6 +10,7 @@ from sign_keras.config.data import DataConfig
 from sign_keras.config.models import ModelConfig
 from sign_keras.config.records import RecordsConfig
 from sign_keras.config.results import EvaluateConfig, ExportConfig
+from sign_keras.config.tasks import task_faults
 from sign_keras.config.training import TrainConfig
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.settings import Settings, apply_overrides, load_yaml, validate
@@ -42,6 +43,15 @@ class Config(Settings):
                 "causal and is to see them as they come; set it to the stream's rate, e.g. 30, or set "
                 "model.features.causal to false"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _sections_fit_the_task(self) -> "Config":
+        faults = task_faults(
+            self.model.task, sampling=self.sampling, data=self.data, train=self.train, evaluate=self.evaluate
+        )
+        if faults:
+            raise ValueError("; ".join(faults))
         return self
 
     def to_yaml(self) -> str:

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 import pydantic
 
 from sign_keras.config.keypoints import FeaturesConfig
-from sign_keras.config.model_settings import ModelSettings
+from sign_keras.config.model_settings import ModelSettings, Task
 
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 Activation = Literal["relu", "silu"]
+ClipPooling = Literal["mean", "attention"]
 
 
 class KeypointModelSettings(ModelSettings):
@@ -74,7 +75,6 @@ class KeypointAttentionSettings(KeypointModelSettings):
         attention_dropout: share of the attention's weights dropped in training.
         drop_path: share of clips for which a block is passed by in training (stochastic depth).
         activation: within blocks.
-        pooling: of frames to a clip: their ``mean``, or ``attention``, learned weights of moments.
         batch_norm_momentum: share of the old statistics that a step keeps.
     """
 
@@ -84,7 +84,6 @@ class KeypointAttentionSettings(KeypointModelSettings):
     attention_dropout: Share = 0.2
     drop_path: Share = 0.2
     activation: Activation = "silu"
-    pooling: Literal["mean", "attention"] = "mean"
     batch_norm_momentum: Share = 0.95
 
     @pydantic.model_validator(mode="after")
@@ -98,19 +97,21 @@ class KeypointTransformerConfig(KeypointAttentionSettings):
     """A transformer over frames.
 
     Attributes:
+        pooling: of frames to a clip: their ``mean``, or ``attention``, learned weights of moments.
         blocks: how many.
         positions: how frames know their place: ``learned``, ``sinusoidal``, or ``none``.
         normalization: in front of attention and feed-forward layers.
     """
 
     architecture: Literal["keypoint_transformer"]
+    pooling: ClipPooling = "mean"
     blocks: int = pydantic.Field(4, ge=1, le=48)
     positions: Literal["learned", "sinusoidal", "none"] = "sinusoidal"
     normalization: Literal["layer", "batch"] = "layer"
 
 
-class KeypointConvTransformerConfig(KeypointAttentionSettings):
-    """Convolutions over time, with transformer blocks in between.
+class KeypointConvolutionSettings(KeypointAttentionSettings):
+    """Convolutions over time, with transformer blocks in between: ``frame_network``.
 
     Attributes:
         stages: how often convolution blocks and then transformer blocks follow each other.
@@ -127,7 +128,6 @@ class KeypointConvTransformerConfig(KeypointAttentionSettings):
             Channels are then scaled by their means so far.
     """
 
-    architecture: Literal["keypoint_conv_transformer"]
     stages: int = pydantic.Field(2, ge=1, le=16)
     conv_blocks: int = pydantic.Field(3, ge=1, le=16)
     transformer_blocks: int = pydantic.Field(1, ge=0, le=16)
@@ -140,19 +140,20 @@ class KeypointConvTransformerConfig(KeypointAttentionSettings):
     causal: bool = False
 
     @pydantic.model_validator(mode="after")
-    def _causal_throughout(self) -> "KeypointConvTransformerConfig":
-        if not self.causal:
-            return self
-        reasons = {
-            "transformer_blocks": (self.transformer_blocks > 0, "attention looks at the whole clip; set it to 0"),
-            "padding": (self.padding != "causal", "same looks at frames to come; use causal"),
-            "pooling": (self.pooling != "mean", "attention weighs all moments of a clip; use mean"),
-            "features.causal": (not self.features.causal, "is false, so that features look at the whole clip"),
-        }
-        faults = [f"{name}: {reason}" for name, (is_fault, reason) in reasons.items() if is_fault]
+    def _causal_throughout(self) -> "KeypointConvolutionSettings":
+        faults = [f"{name}: {reason}" for name, reason in self._not_causal().items()] if self.causal else []
         if faults:
             raise ValueError("causal=true, but " + "; ".join(faults))
         return self
+
+    def _not_causal(self) -> dict[str, str]:
+        """Settings that look at frames to come, and what to do about each."""
+        reasons = {
+            "transformer_blocks": (self.transformer_blocks > 0, "attention looks at the whole clip; set it to 0"),
+            "padding": (self.padding != "causal", "same looks at frames to come; use causal"),
+            "features.causal": (not self.features.causal, "is false, so that features look at the whole clip"),
+        }
+        return {name: reason for name, (is_fault, reason) in reasons.items() if is_fault}
 
     @property
     def is_causal(self) -> bool:
@@ -160,6 +161,56 @@ class KeypointConvTransformerConfig(KeypointAttentionSettings):
         return self.causal
 
 
+class KeypointConvTransformerConfig(KeypointConvolutionSettings):
+    """Convolutions over time, with transformer blocks in between, and the sign that the clip shows.
+
+    Attributes:
+        pooling: of frames to a clip: their ``mean``, or ``attention``, learned weights of moments.
+    """
+
+    architecture: Literal["keypoint_conv_transformer"]
+    pooling: ClipPooling = "mean"
+
+    def _not_causal(self) -> dict[str, str]:
+        whole = {"pooling": "attention weighs all moments of a clip; use mean"} if self.pooling != "mean" else {}
+        return super()._not_causal() | whole
+
+
+class KeypointCTCConfig(KeypointConvolutionSettings):
+    """Convolutions over time, with transformer blocks in between, and the signs of a sentence, by CTC.
+
+    Attributes:
+        downsampling: how many frames make one frame of the logits: their mean, between the convolutions and the
+            recurrent layers. A sentence needs as many frames of the logits as it has glosses.
+        lstm_units: of each recurrent layer over the frames that are left, first to last; () for none. They read
+            the clip both ways, each way with so many, or forwards alone where the model is ``causal``.
+        lstm_dropout: in front of each recurrent layer.
+    """
+
+    architecture: Literal["keypoint_ctc"]
+    downsampling: Literal[1, 2, 4] = 1
+    lstm_units: tuple[pydantic.PositiveInt, ...] = ()
+    lstm_dropout: Share = 0.0
+
+    def _not_causal(self) -> dict[str, str]:
+        late = {"downsampling": "a stream has logits after every frame; use 1"} if self.downsampling > 1 else {}
+        return super()._not_causal() | late
+
+    @property
+    def task(self) -> Task:
+        """Sentences."""
+        return "continuous"
+
+    @property
+    def frames_per_logit(self) -> int:
+        """As ``downsampling`` says."""
+        return self.downsampling
+
+
 KeypointModelConfig = (
-    KeypointLSTMConfig | KeypointGRUConfig | KeypointTransformerConfig | KeypointConvTransformerConfig
+    KeypointLSTMConfig
+    | KeypointGRUConfig
+    | KeypointTransformerConfig
+    | KeypointConvTransformerConfig
+    | KeypointCTCConfig
 )

@@ -1,11 +1,14 @@
 """What every architecture's section has."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfrecords_tools.settings import Settings
 
 if TYPE_CHECKING:
     from sign_keras.config.models import ModelConfig
+
+# What a model reads out of a clip: one sign, or the signs of a sentence in their order.
+Task = Literal["isolated", "continuous"]
 
 
 class ModelSettings(Settings):
@@ -23,6 +26,16 @@ class ModelSettings(Settings):
     def is_causal(self) -> bool:
         """Whether no frame's features depend on frames after it, so that a stream can go through frame by frame."""
         return False
+
+    @property
+    def task(self) -> Task:
+        """What it reads: ``isolated`` models give logits ``[B, V]``, ``continuous`` ones ``[B, T', V + 1]``."""
+        return "isolated"
+
+    @property
+    def frames_per_logit(self) -> int:
+        """Of a ``continuous`` model: how many frames of a clip make one frame of the logits."""
+        return 1
 
     def without_weights(self) -> "ModelConfig":
         """The same architecture, begun from nothing: for a model whose own weights follow."""

@@ -210,6 +210,10 @@ class EnsembleConfig(ModelSettings):
     def _same_inputs(self) -> "EnsembleConfig":
         if len({isinstance(member, KeypointModelSettings) for member in self.members}) > 1:
             raise ValueError("members: some take frames and some keypoints; an ensemble sees one or the other")
+        if any(member.task != "isolated" for member in self.members):
+            raise ValueError(
+                "members: some read sentences; their frames' answers fall on other frames, so that a mean says less"
+            )
         return self
 
     def without_weights(self) -> "EnsembleConfig":

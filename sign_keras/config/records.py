@@ -17,6 +17,7 @@ class SynthesizeConfig(Settings):
     signers: int = pydantic.Field(ge=1)
     clips_per_gloss: int = pydantic.Field(ge=0)
     num_glosses: int = pydantic.Field(0, ge=0)
+    sentences: int = pydantic.Field(0, ge=0)
     letters: int = pydantic.Field(0, ge=0)
     size: int = pydantic.Field(256, ge=96)
     seed: int = 0

@@ -22,6 +22,35 @@ class ViewsConfig(Settings):
     mirror: bool = False
 
 
+class DecodingConfig(Settings):
+    """How sentences are read out of logits; ``docs/continuous.md`` explains it.
+
+    Attributes:
+        method: ``greedy``, the likeliest label of each frame; or ``beam``, a search for the likeliest sentence.
+        width: of the beam.
+        language_model: of the beam search: ``none``; ``learn``, an n-gram model of the training sentences; or an
+            ARPA file.
+        order: n, of the model that is learnt.
+        weight: of the language model.
+        gloss_bonus: for each gloss, against a language model's liking for short sentences.
+        tune: choose ``weight`` and ``gloss_bonus`` by the word error rate on validation sentences.
+    """
+
+    method: Literal["greedy", "beam"] = "greedy"
+    width: int = pydantic.Field(16, ge=1, le=1024)
+    language_model: str = "none"
+    order: int = pydantic.Field(3, ge=1, le=9)
+    weight: float = pydantic.Field(0.5, ge=0)
+    gloss_bonus: float = 0.0
+    tune: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _options_fit_the_method(self) -> "DecodingConfig":
+        if self.method == "greedy" and (self.language_model != "none" or self.tune):
+            raise ValueError("language_model, tune: are of method=beam; greedy takes the likeliest label alone")
+        return self
+
+
 class EvaluateConfig(Settings):
     """The test at the end.
 
@@ -34,6 +63,7 @@ class EvaluateConfig(Settings):
             this share of the accepted validation answers may be wrong.
         unknown_records: records of signs that the model does not know (clips of those that it knows are left out):
             their validation clips count as clips without a sign, and their clips of ``split`` are tested.
+        decoding: of models that read sentences.
     """
 
     split: Literal["train", "validation", "test"] = "test"
@@ -41,6 +71,7 @@ class EvaluateConfig(Settings):
     bootstrap_samples: int = pydantic.Field(2000, ge=100)
     false_alarm_rate: float = pydantic.Field(0.05, ge=0, lt=1)
     unknown_records: Path | None = None
+    decoding: DecodingConfig = DecodingConfig()
 
 
 class ExportConfig(Settings):

@@ -10,7 +10,12 @@ Positive = Annotated[float, pydantic.Field(gt=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 LearningRate = Annotated[float, pydantic.Field(gt=0, le=1)]
 StageNames = tuple[str, ...]
-Monitor = Literal["val_loss", "val_top1"]
+Monitor = Literal["val_loss", "val_top1", "val_wer"]
+
+
+def improves_downwards(monitor: str) -> bool:
+    """Whether less of a monitored quantity is better: of losses and error rates, not of accuracies."""
+    return monitor.endswith(("loss", "wer"))
 
 
 def _named(default: str) -> pydantic.BeforeValidator:
@@ -197,7 +202,8 @@ class TrainConfig(Settings):
         gradient_clip_norm: no update's gradient, over all weights, is longer; null: no limit.
         precision: compute dtype policy.
         early_stopping_patience: epochs without a better ``monitor`` before stopping.
-        monitor: what "better" means; checkpoints keep the best epoch by it.
+        monitor: what "better" means; checkpoints keep the best epoch by it. ``val_top1`` is of isolated signs,
+            ``val_wer`` of sentences.
     """
 
     epochs: int = pydantic.Field(ge=1)

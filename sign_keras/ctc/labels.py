@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -38,6 +39,18 @@ def frames_needed(sentence: Sequence[object]) -> int:
         sentence: gloss ids, or any other names of the glosses; may be empty, which needs no frame.
     """
     return len(sentence) + sum(first == second for first, second in itertools.pairwise(sentence))
+
+
+def logit_frames(num_frames: Any, frames_per_logit: int) -> Any:
+    """How many frames of the logits are real where ``num_frames`` of the clip are: every started one counts.
+
+    The one place that says so, for the loss, decoding, planning and exports.
+
+    Args:
+        num_frames: an integer, or integers in an array or tensor of any library.
+        frames_per_logit: how many frames of the clip a model makes one of.
+    """
+    return (num_frames + frames_per_logit - 1) // frames_per_logit
 
 
 def log_probabilities(logits: np.ndarray, num_frames: np.ndarray | Sequence[int]) -> np.ndarray:

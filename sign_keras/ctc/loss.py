@@ -60,6 +60,21 @@ def can_carry(gloss_ids: Any, num_frames: Any, num_glosses: Any) -> Any:
     return needed <= ops.cast(num_frames, "int32")
 
 
+def unpacked(labels: Any) -> tuple[Any, Any, Any]:
+    """The parts of packed labels of sentences.
+
+    Args:
+        labels: ``[B, 1 + L]`` integers: how many frames of a clip are real, then CTC labels (gloss id + 1) of its
+            sentence, 0 behind the last.
+
+    Returns:
+        Gloss ids ``[B, L]`` (-1 behind the last), ``[B]`` real frames of the clips, ``[B]`` numbers of glosses.
+    """
+    ctc_labels = labels[:, 1:]
+    num_glosses = ops.sum(ops.cast(ctc_labels != BLANK, "int32"), axis=1)
+    return ctc_labels - 1, labels[:, 0], num_glosses
+
+
 def _places(gloss_ids: Any) -> Any:
     """``[1, L]``: 0, 1, ..."""
     return ops.expand_dims(ops.arange(ops.shape(gloss_ids)[1], dtype="int32"), 0)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from sign_keras.ctc.labels import frames_needed
+from sign_keras.ctc.labels import frames_needed, logit_frames
 from tfrecords_tools.command_line import writing
 
 INFEASIBLE_NAME = "infeasible.csv"
@@ -50,6 +51,7 @@ class PlannedClip:
         smallest_ratio: of selection, in hundredths, with which enough frames would be left; None where all of them
             are too few.
         fewest_frames: real frames with which such a clip would be feasible as things are.
+        too_long: whether the model takes fewer frames than it has, which would cut its sentence.
     """
 
     path: str
@@ -59,11 +61,17 @@ class PlannedClip:
     frames_needed: int
     smallest_ratio: float | None
     fewest_frames: int
+    too_long: bool = False
+
+    @property
+    def carries(self) -> bool:
+        """Whether enough frames are left for its glosses."""
+        return self.frames_left >= self.frames_needed
 
     @property
     def feasible(self) -> bool:
         """Whether it can be trained on."""
-        return self.frames_left >= self.frames_needed
+        return self.carries and not self.too_long
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,13 @@ class Plan:
         clips: each.
         ratio: of frames that selection keeps.
         downsampling: frames of the clip for one frame of the logits.
+        longest: frames that the model takes; None: any number.
     """
 
     clips: tuple[PlannedClip, ...]
     ratio: float
     downsampling: int
+    longest: int | None = None
 
     @property
     def infeasible(self) -> list[PlannedClip]:
@@ -86,20 +96,26 @@ class Plan:
         return [clip for clip in self.clips if not clip.feasible]
 
     def summary(self) -> str:
-        """One line for people: how many clips cannot carry their glosses, and what would help."""
-        out, of_all = self.infeasible, _clips(len(self.clips))
-        place = f"selection.ratio={self.ratio:g}"
-        if self.downsampling > 1:
-            place += f" and downsampling by {self.downsampling}"
-        if not out:
-            return f"{of_all} can carry their glosses at {place}" if self.clips else "no clips to plan"
-        ratios = [clip.smallest_ratio for clip in out if clip.smallest_ratio is not None]
-        line = f"{len(out)} of {of_all} cannot carry their glosses at {place}"
-        hopeless = len(out) - len(ratios)
-        if ratios:
-            line += f"; {max(ratios):g} would carry {'all' if not hopeless else f'{len(ratios)} of them'}"
-        if hopeless:
-            line += f"; {_clips(hopeless)} would be too short at any ratio"
+        """One line for people: how many clips cannot be trained on, and what would help."""
+        if not self.clips:
+            return "no clips to plan"
+        out, of_all = [clip for clip in self.clips if not clip.carries], _clips(len(self.clips))
+        places = [f"selection.ratio={self.ratio:g}"] if self.ratio < 1 else []
+        places += [f"downsampling by {self.downsampling}"] if self.downsampling > 1 else []
+        place = f" at {' and '.join(places)}" if places else ""
+        line = f"{of_all} can carry their glosses{place}"
+        if out:
+            line = f"{len(out)} of {of_all} cannot carry their glosses{place}"
+            ratios = [clip.smallest_ratio for clip in out if clip.smallest_ratio is not None]
+            hopeless = len(out) - len(ratios)
+            if ratios:
+                line += f"; {max(ratios):g} would carry {'all' if not hopeless else f'{len(ratios)} of them'}"
+            if hopeless and self.ratio < 1:
+                line += f"; {_clips(hopeless)} would be too short at any ratio"
+        long = [clip.num_frames for clip in self.clips if clip.too_long]
+        if long:
+            line += f"; {_clips(len(long))} of up to {max(long)} frames would be cut at "
+            line += f"sampling.num_frames={self.longest}"
         return line
 
     def write_infeasible(self, directory: Path) -> Path:
@@ -111,12 +127,22 @@ class Plan:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
-            ["path", "frames", "glosses", "frames_left", "frames_needed", "smallest_ratio", "fewest_frames"]
+            [
+                "path",
+                "frames",
+                "glosses",
+                "frames_left",
+                "frames_needed",
+                "smallest_ratio",
+                "fewest_frames",
+                "reason",
+            ]
         )
         for clip in self.infeasible:
             ratio = "" if clip.smallest_ratio is None else f"{clip.smallest_ratio:g}"
             counts = [clip.num_frames, clip.num_glosses, clip.frames_left, clip.frames_needed]
-            writer.writerow([clip.path, *counts, ratio, clip.fewest_frames])
+            reason = f"longer than {self.longest} frames" if clip.too_long else "too few frames for its glosses"
+            writer.writerow([clip.path, *counts, ratio, clip.fewest_frames, reason])
         path = directory / INFEASIBLE_NAME
         with writing(path):
             directory.mkdir(parents=True, exist_ok=True)
@@ -126,13 +152,17 @@ class Plan:
         return path
 
 
-def plan_clips(clips: Sequence[SentenceClip], ratio: float = 1.0, downsampling: int = 1) -> Plan:
+def plan_clips(
+    clips: Sequence[SentenceClip], ratio: float = 1.0, downsampling: int = 1, longest: int | None = None
+) -> Plan:
     """Compares the frames that each clip will have left with those that its glosses need.
 
     Args:
         clips: of a split.
         ratio: share of a clip's real frames that selection keeps, in (0, 1]; 1 where there is no selection.
         downsampling: how many of the frames that are kept become one frame of the logits.
+        longest: frames that the model takes: of a longer clip, part of the sentence would be lost. None: any
+            number.
 
     Raises:
         ValueError: the ratio or the downsampling is out of range, or a clip has fewer than no frames.
@@ -140,7 +170,8 @@ def plan_clips(clips: Sequence[SentenceClip], ratio: float = 1.0, downsampling: 
     if downsampling < 1:
         raise ValueError(f"downsampling by {downsampling}; expected 1, 2, ...")
     share = ratio_share(ratio)
-    return Plan(tuple(_planned(clip, share, downsampling) for clip in clips), ratio, downsampling)
+    planned = tuple(_planned(clip, share, downsampling, longest) for clip in clips)
+    return Plan(planned, ratio, downsampling, longest)
 
 
 def frames_left(num_frames: int, ratio: float = 1.0, downsampling: int = 1) -> int:
@@ -154,7 +185,8 @@ def frames_left(num_frames: int, ratio: float = 1.0, downsampling: int = 1) -> i
     """
     if num_frames < 0 or downsampling < 1:
         raise ValueError(f"{num_frames} frames, downsampled by {downsampling}; expected 0, 1, ... and 1, 2, ...")
-    return math.ceil(Fraction(math.ceil(ratio_share(ratio) * num_frames), downsampling))
+    left: int = logit_frames(math.ceil(ratio_share(ratio) * num_frames), downsampling)
+    return left
 
 
 def ratio_share(ratio: float) -> Fraction:
@@ -169,9 +201,14 @@ def ratio_share(ratio: float) -> Fraction:
     return share
 
 
-def _planned(clip: SentenceClip, share: Fraction, downsampling: int) -> PlannedClip:
+def fewest_frames(needed: Any, downsampling: int) -> Any:
+    """The fewest frames that leave so many, at least one, of the logits; integers of any library."""
+    return (needed - 1) * downsampling + 1
+
+
+def _planned(clip: SentenceClip, share: Fraction, downsampling: int, longest: int | None) -> PlannedClip:
     needed = frames_needed(clip.glosses)
-    selected = (needed - 1) * downsampling + 1 if needed else 0  # the fewest that leave enough
+    selected = fewest_frames(needed, downsampling) if needed else 0
     # More frames than (selected - 1) / share: the next whole number.
     fewest = math.floor(Fraction(selected - 1) / share) + 1 if selected else 0
     return PlannedClip(
@@ -182,6 +219,7 @@ def _planned(clip: SentenceClip, share: Fraction, downsampling: int) -> PlannedC
         frames_needed=needed,
         smallest_ratio=_smallest_ratio(clip.num_frames, selected),
         fewest_frames=fewest,
+        too_long=longest is not None and clip.num_frames > longest,
     )
 
 

@@ -63,6 +63,20 @@ def matched_id(own_ids: dict[int, int], index: int, records: Records) -> int:
     return own_ids[index]
 
 
+def matched_gloss(index: int, records: Records) -> str:
+    """The gloss that a record's id stands for.
+
+    Raises:
+        UserError: none does.
+    """
+    if not 0 <= index < len(records.label_map):
+        raise UserError(
+            f"{records.directory}: a record has the label {index}, which its label map does not have; to find it: "
+            f"python -m tfrecords_tools.inspect {records.directory}"
+        )
+    return records.label_map.glosses[index]
+
+
 def _difference(field: str, ours: Any, theirs: Any) -> tuple[str, Any, Any] | None:
     """The first of a section's fields that differ, and both values; None where nothing does."""
     if ours == theirs:

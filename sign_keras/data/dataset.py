@@ -4,14 +4,15 @@ The order of clips and every augmentation follow from (seed, epoch, place in the
 that was stopped goes on with the very batches that it would have seen.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, MixConfig, NoSignConfig
+from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, MixConfig, NoSignConfig, Task
+from sign_keras.ctc.planner import SentenceClip
 from sign_keras.data.clip import Inputs, prepare_clip
 from sign_keras.data.draws import Draw, draw
 from sign_keras.data.keypoint_transforms import check_keypoint_augmentation
@@ -19,6 +20,7 @@ from sign_keras.data.mixing import draw_mix, mix
 from sign_keras.data.no_sign import feasible_kinds, make_non_sign, model_label_map
 from sign_keras.data.oversampling import balanced_counts, redeal
 from sign_keras.data.parsing import parse_record
+from sign_keras.data.sentences import keep_whole, read_sentences, sentence_label
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import LABEL_MAP_NAME, DatasetInfo
@@ -43,6 +45,9 @@ class Records:
         label_map: its ``label_map.json``.
         sampling: which frames a model sees.
         input_names: the model's inputs among ``frames``, ``keypoints`` and ``frame_mask``.
+        task: what a clip's label is: the gloss of one sign, or those of a sentence.
+        frames_per_logit: of a model that reads sentences.
+        left_out: media ids of clips that are passed over, by split.
     """
 
     directory: Path
@@ -50,9 +55,19 @@ class Records:
     label_map: LabelMap
     sampling: SamplingSpec
     input_names: tuple[str, ...]
+    task: Task = "isolated"
+    frames_per_logit: int = 1
+    left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, directory: Path, sampling: SamplingSpec, input_names: Sequence[str]) -> "Records":
+    def open(
+        cls,
+        directory: Path,
+        sampling: SamplingSpec,
+        input_names: Sequence[str],
+        task: Task = "isolated",
+        frames_per_logit: int = 1,
+    ) -> "Records":
         """Opens a folder.
 
         Raises:
@@ -64,19 +79,36 @@ class Records:
         if "keypoints" in input_names and info.layout is None:
             raise UserError(f"{directory}: its records have no keypoints, but the model needs them")
         label_map = LabelMap.load(directory / LABEL_MAP_NAME)
-        return cls(directory, info, label_map, sampling, tuple(input_names))
+        return cls(directory, info, label_map, sampling, tuple(input_names), task, frames_per_logit)
+
+    def without(self, split: str, media_ids: Collection[str]) -> "Records":
+        """The same records with some clips of a split passed over."""
+        names = frozenset(media_ids) | self.left_out.get(split, frozenset())
+        return replace(self, left_out={**self.left_out, split: names})
 
     def num_clips(self, split: str) -> int:
         """Clips of a split."""
-        return self.info.splits[split].clips if split in self.info.splits else 0
+        held = self.info.splits[split].clips if split in self.info.splits else 0
+        return held - len(self.left_out.get(split, ()))
+
+    def sentences(self, split: str) -> list[SentenceClip]:
+        """Each clip of a split: its name, its frames at the sampling's rate, its gloss ids.
+
+        Raises:
+            UserError: the split is empty or a shard is damaged.
+            ValueError: the sampling has no rate.
+        """
+        if self.sampling.frame_rate is None:
+            raise ValueError("sentences are read at a rate: sampling.frame_rate is missing")
+        return list(read_sentences(self._parsed(split, cache="none"), self.sampling.frame_rate))
 
     def training_batches(
         self, config: DataConfig, batch_size: int, *, seed: int, first_epoch: int = 0, split: str = "train"
     ) -> tf.data.Dataset:
         """Endless epochs of ``(inputs, labels)``; the last batch of an epoch may be smaller.
 
-        Labels are ``[B]`` int32; where clips are mixed, ``[B, V]`` float32 shares, in every batch. An epoch holds
-        ``num_clips`` clips, oversampled or not.
+        Labels are ``[B]`` int32; where clips are mixed, ``[B, V]`` float32 shares, in every batch; of sentences
+        ``[B, 2 + L]`` int32, see ``data.sentences``. An epoch holds ``num_clips`` clips, oversampled or not.
 
         Args:
             config: caching, shuffling, augmentation, mixing, oversampling.
@@ -98,7 +130,7 @@ class Records:
         of_keypoints = config.augment_keypoints if config.augment_keypoints.is_on else None
         num_clips = self.num_clips(split)
         num_glosses = len(model_label_map(self.label_map, config.no_sign))
-        replace = self._replacement(config.no_sign)
+        put_in = self._replacement(config.no_sign)
         records = self._parsed(split, config.cache)
         deal = _random_labels(num_clips, len(self.label_map), seed) if config.shuffle_labels else None
 
@@ -114,13 +146,19 @@ class Records:
 
             def prepare(place: tf.Tensor, clip: tuple[tf.Tensor, Inputs]) -> tuple[Inputs, tf.Tensor]:
                 index, parsed = clip
-                label = self._label(parsed) if deal is None else tf.gather(deal, index)
-                if replace is not None:
-                    parsed, label = replace(parsed, label, _stream(_stream(order, NO_SIGN_STREAM), place))
                 drawn = draw(config.augment, self.sampling.num_frames, _stream(order, place), of_keypoints)
+                if self.task == "continuous":
+                    drawn = keep_whole(drawn, parsed, self.sampling, self.frames_per_logit)
+                    inputs = self.prepare(parsed, config.augment, of_keypoints, drawn)
+                    return inputs, sentence_label(parsed, inputs["frame_mask"])
+                label = self._sign_label(parsed) if deal is None else tf.gather(deal, index)
+                if put_in is not None:
+                    parsed, label = put_in(parsed, label, _stream(_stream(order, NO_SIGN_STREAM), place))
                 return self.prepare(parsed, config.augment, of_keypoints, drawn), label
 
-            batches = clips.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+            batches = self._batched(
+                clips.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True), batch_size
+            )
             if config.mix.is_on:
                 batches = self._mixed(batches, config.mix, num_glosses, _stream(order, MIX_STREAM))
             return batches
@@ -131,7 +169,8 @@ class Records:
     def evaluation_batches(self, split: str, batch_size: int, view: Draw | None = None) -> tf.data.Dataset:
         """Every clip of a split exactly once, in a fixed order: ``(inputs, label [B] int32, metadata)``.
 
-        ``metadata`` maps ``METADATA`` to ``[B]`` strings; ``view`` is one of ``views.make_views``.
+        Labels of sentences are ``[B, 2 + L]``, as in training. ``metadata`` maps ``METADATA`` to ``[B]`` strings, a
+        sentence's glosses with spaces between them; ``view`` is one of ``views.make_views``.
 
         Raises:
             UserError: the split is empty or a shard is damaged.
@@ -139,14 +178,15 @@ class Records:
 
         def prepare(parsed: Inputs) -> tuple[Inputs, tf.Tensor, Inputs]:
             metadata = {name: parsed[name] for name in METADATA if name != "gloss"}
+            inputs = self.prepare(parsed, drawn=view)
             return (
-                self.prepare(parsed, drawn=view),
-                self._label(parsed),
-                {**metadata, "gloss": parsed["glosses"][0]},
+                inputs,
+                self._label(parsed, inputs),
+                {**metadata, "gloss": tf.strings.reduce_join(parsed["glosses"], separator=" ")},
             )
 
         records = self._parsed(split, cache="none")
-        batches = records.map(prepare, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        batches = self._batched(records.map(prepare, tf.data.AUTOTUNE, deterministic=True), batch_size)
         count = -(-self.num_clips(split) // batch_size)
         return _tuned(batches.apply(tf.data.experimental.assert_cardinality(count)))
 
@@ -239,7 +279,14 @@ class Records:
             folder = Path(cache)
             folder.mkdir(parents=True, exist_ok=True)
             records = records.cache(str(folder / f"{self.info.name}-{split}"))
+        if names := self.left_out.get(split):
+            passed_over = tf.constant(sorted(names))
+            records = records.filter(lambda parsed: tf.reduce_all(parsed["media_id"] != passed_over))
         return records
+
+    def _batched(self, clips: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """Batches; of sentences, whose labels differ in length, the shorter ones are filled up with 0."""
+        return clips.padded_batch(batch_size) if self.task == "continuous" else clips.batch(batch_size)
 
     def _oversampled(
         self, clips: tf.data.Dataset, split: str, oversample: float, seed: tf.Tensor
@@ -258,7 +305,12 @@ class Records:
 
         return batches.enumerate().map(mix_batch, tf.data.AUTOTUNE, deterministic=True)
 
-    def _label(self, parsed: Inputs) -> tf.Tensor:
+    def _label(self, parsed: Inputs, inputs: Inputs) -> tf.Tensor:
+        if self.task == "continuous":
+            return sentence_label(parsed, inputs["frame_mask"])
+        return self._sign_label(parsed)
+
+    def _sign_label(self, parsed: Inputs) -> tf.Tensor:
         # A sentence in a dataset of isolated signs is the user's mistake: say so instead of taking its first.
         single = tf.debugging.assert_equal(
             tf.size(parsed["labels"]), 1, message="a clip with several glosses; this model takes one"

@@ -75,6 +75,27 @@ def _evenly(
     return Moments(indices, shares, tf.ones([wanted], tf.bool))
 
 
+def clip_seconds(timestamps: tf.Tensor, frame_rate: float) -> tf.Tensor:
+    """How long a clip is, scalar float32: it ends one mean interval after its last frame.
+
+    Args:
+        timestamps: ``[N]`` int64 microseconds, ascending; N of at least 1.
+        frame_rate: of sampling; a single frame lasts one tick of it.
+    """
+    last, count = _seconds(timestamps)[-1], tf.shape(timestamps)[0]
+    return last + tf.where(count > 1, last / tf.cast(tf.maximum(count - 1, 1), tf.float32), 1 / frame_rate)
+
+
+def clip_frames(timestamps: tf.Tensor, frame_rate: float) -> tf.Tensor:
+    """How many frames a clip has at a rate, however many a model takes; scalar int32."""
+    ticks = clip_seconds(timestamps, frame_rate) * frame_rate
+    return tf.maximum(tf.cast(tf.math.ceil(ticks - 0.5), tf.int32), 1)  # ticks lie at the middles of intervals
+
+
+def _seconds(timestamps: tf.Tensor) -> tf.Tensor:
+    return tf.cast(timestamps - timestamps[0], tf.float32) / 1e6
+
+
 def _at_rate(
     timestamps: tf.Tensor,
     wanted: int,
@@ -88,11 +109,8 @@ def _at_rate(
 
     A tick lies at the middle of its interval, so that a clip of that very rate gives each frame once.
     """
-    seconds = tf.cast(timestamps - timestamps[0], tf.float32) / 1e6
-    count = tf.shape(timestamps)[0]
-    # A clip ends one mean interval after its last frame; a single frame lasts one tick.
-    interval = tf.where(count > 1, seconds[-1] / tf.cast(tf.maximum(count - 1, 1), tf.float32), 1 / frame_rate)
-    length = seconds[-1] + interval
+    seconds, count = _seconds(timestamps), tf.shape(timestamps)[0]
+    length = clip_seconds(timestamps, frame_rate)
     covered = span * (wanted / frame_rate)
     start = tf.maximum((length - covered) * place, 0.0)
     start = tf.maximum(start + shift * tf.minimum(length, covered), 0.0)

@@ -73,7 +73,9 @@ def find_records(run: "Run") -> "Records | None":
     directory = run.config.records.directory
     if not (directory / DATASET_INFO_NAME).is_file():
         return None
-    records = Records.open(directory, run.config.sampling, input_names(run.config.model, run.config.sampling))
+    model = run.config.model
+    inputs = input_names(model, run.config.sampling)
+    records = Records.open(directory, run.config.sampling, inputs, model.task, model.frames_per_logit)
     return records if records.info == run.info else None
 
 

@@ -52,8 +52,8 @@ class Parity(Settings):
     Attributes:
         golden_clips: what it was compared on.
         num_clips: how many.
-        max_probability_difference: the largest over all clips and glosses.
-        top1_agreement: share of clips that both call the same.
+        max_probability_difference: the largest over all clips and glosses; of sentences, over their frames too.
+        top1_agreement: share of clips, or of frames of sentences, that both call the same.
     """
 
     golden_clips: str
@@ -96,42 +96,49 @@ def compare(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Pa
     """Runs the golden clips through an export.
 
     Args:
-        expected: ``[N, V]``, the run's probabilities.
+        expected: the run's probabilities: ``[N, V]``, or ``[N, T', V + 1]``.
         exported: what to compare.
         golden: the clips.
     """
-    return _parity(expected, exported.probabilities(golden.inputs), golden.origin)
+    return _parity(expected, exported.probabilities(golden.inputs), len(golden), golden.origin)
 
 
 def compare_streamed(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Parity:
-    """Runs golden clips through an export that streams, frame by frame: after its last, each has its answer.
+    """Runs golden clips through an export that streams, frame by frame.
+
+    After its last frame a clip has its answer; of a sentence, each frame has its own.
 
     Args:
-        expected: ``[N, V]``, the run's probabilities of whole clips.
+        expected: the run's probabilities of whole clips, as for ``compare``.
         exported: what to compare.
         golden: the clips; of many, the first few.
     """
     clips = range(min(len(golden), NUM_STREAMED_CLIPS))
-    logits = [_stream(exported, golden, clip) for clip in clips]
-    found = softmax(np.concatenate(logits), exported.temperature)
-    return _parity(expected[: len(found)], found, golden.origin)
+    streamed = [_stream(exported, golden, clip) for clip in clips]
+    if exported.task == "isolated":
+        wanted, logits = expected[: len(clips)], np.concatenate([frames[-1] for frames in streamed])
+    else:
+        wanted = np.concatenate([expected[clip, : len(streamed[clip])] for clip in clips])
+        logits = np.concatenate([frames[:, 0] for frames in streamed]).reshape(wanted.shape)
+    return _parity(wanted, softmax(logits, exported.temperature), len(clips), golden.origin)
 
 
 def _stream(exported: Artefact, golden: GoldenClips, clip: int) -> np.ndarray:
-    """``[1, V]`` logits after a clip's last real frame."""
+    """Logits after each real frame of a clip: ``[frames, 1, V]``, of a sentence ``[frames, 1, 1, V + 1]``."""
     keypoints = golden.inputs["keypoints"][clip : clip + 1]
-    state = exported.initial_state()
+    state, logits = exported.initial_state(), []
     for frame in np.flatnonzero(golden.inputs["frame_mask"][clip]):
-        logits, state = exported.step(keypoints[:, frame : frame + 1], state)
-    return logits
+        answer, state = exported.step(keypoints[:, frame : frame + 1], state)
+        logits.append(answer)
+    return np.stack(logits)
 
 
-def _parity(expected: np.ndarray, found: np.ndarray, origin: str) -> Parity:
+def _parity(expected: np.ndarray, found: np.ndarray, num_clips: int, origin: str) -> Parity:
     return Parity(
         golden_clips=origin,
-        num_clips=len(found),
+        num_clips=num_clips,
         max_probability_difference=float(np.abs(found - expected).max()),
-        top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        top1_agreement=float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean()),
     )
 
 

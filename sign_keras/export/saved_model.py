@@ -18,8 +18,9 @@ def write_saved_model(
 ) -> None:
     """Writes a model's inference graph with its signatures.
 
-    ``serving_default``: the model's inputs by name to ``logits`` ``[B, V]`` float32. ``step``, where there is a
-    step model: ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to ``logits`` and the new ``state``.
+    ``serving_default``: the model's inputs by name to ``logits`` float32, ``[B, V]`` or ``[B, T', V + 1]``.
+    ``step``, where there is a step model: ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to ``logits`` and
+    the new ``state``.
 
     Args:
         model: its recurrent layers are set to the portable implementation, for good.

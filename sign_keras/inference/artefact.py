@@ -10,6 +10,8 @@ import numpy as np
 
 from sign_keras.calibration import accepted, sign_scores, softmax
 from sign_keras.confidence import SIGN_THRESHOLD
+from sign_keras.config import Task
+from sign_keras.decoding import SentenceDecoding
 from sign_keras.inference.description import describe
 from sign_keras.inference.info import (
     OUTPUT,
@@ -69,6 +71,21 @@ class Artefact(abc.ABC):
         return self.info.thresholds
 
     @property
+    def task(self) -> Task:
+        """What it reads out of a clip: one sign, or a sentence."""
+        return self.info.task
+
+    @property
+    def frames_per_logit(self) -> int:
+        """Of sentences: how many frames of a clip make one frame of the logits."""
+        return self.info.frames_per_logit
+
+    @property
+    def sentence_decoding(self) -> SentenceDecoding:
+        """Of sentences: how its logits are read."""
+        return self.info.decoding or SentenceDecoding()
+
+    @property
     def temperature(self) -> float:
         """Logits are divided by it before the softmax."""
         return self.info.temperature
@@ -91,7 +108,7 @@ class Artefact(abc.ABC):
             inputs: what ``data.dataset.prepare_clip`` makes, stacked: each of ``input_names`` as ``[B, T, ...]``.
 
         Returns:
-            ``[B, V]`` float32, unnormalised.
+            ``[B, V]`` float32, unnormalised; of sentences ``[B, T', V + 1]``, the blank first.
         """
 
     @property
@@ -109,14 +126,15 @@ class Artefact(abc.ABC):
         return np.zeros((num_streams, self.state_size), np.float32)
 
     def step(self, keypoints: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Takes the next frame of a stream; what it says is what ``logits`` says of the frames so far.
+        """Takes the next frame of a stream; what it says is what ``logits`` says of the frames so far, or of this
+        frame of a sentence.
 
         Args:
             keypoints: ``[B, 1, K, 3]`` float32; a ``.tflite`` takes a batch of one.
             state: what the step before returned, or ``initial_state``.
 
         Returns:
-            ``[B, V]`` float32 logits, and the new state.
+            ``[B, V]`` float32 logits, of sentences this frame's ``[B, 1, V + 1]``; and the new state.
 
         Raises:
             UserError: the model needs whole clips.
@@ -134,7 +152,7 @@ class Artefact(abc.ABC):
         """The inputs and outputs of ``models.streaming.build_step_model``."""
 
     def probabilities(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Softmax of ``logits`` divided by the temperature: ``[B, V]`` float32."""
+        """Softmax of ``logits`` divided by the temperature, float32."""
         return softmax(self.logits(inputs), self.temperature).astype(np.float32)
 
     def accepts(self, probabilities: np.ndarray) -> np.ndarray:
@@ -168,7 +186,7 @@ class RunArtefact(Artefact):
         self._run = run
         with _float32_policy():
             self.model = run.load_model()
-            self._with_embedding = with_embedding(self.model)
+            self._with_embedding = with_embedding(self.model) if self.task == "isolated" else None
             self.step_model = build_step_model(self.model) if is_causal(run.config.model) else None
 
     def refresh(self) -> None:
@@ -177,7 +195,12 @@ class RunArtefact(Artefact):
 
     def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """See ``Artefact``."""
+        if self._with_embedding is None:
+            return np.asarray(self.model.predict_on_batch(self._inputs(inputs)), np.float32)
         return self.logits_and_embeddings(inputs)[0]
+
+    def _inputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: inputs[name] for name in self.input_names}
 
     @property
     def state_size(self) -> int:
@@ -190,8 +213,14 @@ class RunArtefact(Artefact):
         return outputs
 
     def logits_and_embeddings(self, inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """``[B, V]`` and ``[B, D]`` float32: what the head says, and what it sees; see ``models.embedding``."""
-        outputs = self._with_embedding.predict_on_batch({name: inputs[name] for name in self.input_names})
+        """``[B, V]`` and ``[B, D]`` float32: what the head says, and what it sees; see ``models.embedding``.
+
+        Raises:
+            UserError: the model reads sentences.
+        """
+        if self._with_embedding is None:
+            raise UserError(f"{self.name}: reads sentences; only a clip of one sign has one embedding")
+        outputs = self._with_embedding.predict_on_batch(self._inputs(inputs))
         return np.asarray(outputs[OUTPUT], np.float32), np.asarray(outputs[EMBEDDING], np.float32)
 
 

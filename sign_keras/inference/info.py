@@ -13,6 +13,8 @@ from typing import Literal
 
 import pydantic
 
+from sign_keras.config import Task
+from sign_keras.decoding import SentenceDecoding
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.label_map import LabelMap
@@ -42,7 +44,13 @@ class ArtefactInfo(Settings):
     Attributes:
         format_version: ``FORMAT_VERSION`` of the writer.
         name: of the run that it came from.
-        glosses: gloss of each logit.
+        task: ``isolated``: one sign a clip, logits ``[B, V]``; ``continuous``: the signs of a sentence, by CTC,
+            logits ``[B, T', V + 1]``.
+        glosses: gloss of each logit; of sentences, logit 0 is the blank, and gloss i is logit i + 1.
+        blank: the blank's logit; None where there is none.
+        frames_per_logit: of sentences: how many frames of a clip make one frame of the logits. Of a clip of n real
+            frames, the first ``ceil(n / frames_per_logit)`` are real.
+        decoding: of sentences: how logits are read, the language model included.
         clip_spec: how a video becomes the model's input, sampling included.
         input_names: the model's inputs among ``frames``, ``keypoints`` and ``frame_mask``.
         temperature: logits are divided by it before the softmax; see ``sign_keras.calibration``.
@@ -57,7 +65,11 @@ class ArtefactInfo(Settings):
 
     format_version: int
     name: str
+    task: Task = "isolated"
     glosses: tuple[str, ...] = pydantic.Field(min_length=1)
+    blank: Literal[0] | None = None
+    frames_per_logit: int = pydantic.Field(1, ge=1)
+    decoding: SentenceDecoding | None = None
     clip_spec: ClipSpec
     input_names: tuple[str, ...] = pydantic.Field(min_length=1)
     temperature: float = pydantic.Field(1.0, gt=0)

@@ -1,4 +1,4 @@
-"""Videos to glosses, by the very code that made the training's records.
+"""Videos to glosses or sentences of glosses, by the very code that made the training's records.
 
 A video becomes a record in memory (frames through JPEG, keypoints through float16), the record becomes a clip as
 in evaluation: so a file's answer is the answer that evaluation gave for the same clip.
@@ -8,9 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
+from sign_keras.ctc.labels import logit_frames
 from sign_keras.data.clip import prepare_clip
 from sign_keras.data.parsing import parse_record
+from sign_keras.data.sampling import clip_seconds
+from sign_keras.decoding import Decoder
 from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.command_line import UserError
@@ -18,6 +22,9 @@ from tfrecords_tools.extract import ExtractedClip, SkippedClip
 from tfrecords_tools.keypoint_layout import LAYOUTS
 from tfrecords_tools.schema import encode_record
 from tfrecords_tools.workers import extract_clips
+
+# Of a frame: a clip that is longer than a model's frames by less loses none of its own.
+TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,50 @@ class Prediction:
     accepted: bool = True
 
 
+@dataclass(frozen=True)
+class TimedGloss:
+    """A gloss of a sentence.
+
+    Attributes:
+        gloss: its name.
+        start_seconds: from the video's first frame, where the likeliest path begins to say it.
+        end_seconds: likewise, where it stops.
+        confidence: see ``ctc.decoding.DecodedGloss``.
+    """
+
+    gloss: str
+    start_seconds: float
+    end_seconds: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class SentencePrediction:
+    """A video's sentence.
+
+    Attributes:
+        path: of the video.
+        glosses: in their order; none where nothing was recognised.
+        confidence: in [0, 1], the probability of this very sentence.
+        seconds: from the video's first frame to its last.
+        cut: whether the video is longer than what the model takes, which then saw its middle alone.
+    """
+
+    path: str
+    glosses: tuple[TimedGloss, ...]
+    confidence: float
+    seconds: float
+    cut: bool = False
+
+    @property
+    def text(self) -> str:
+        """The glosses with spaces between them."""
+        return " ".join(gloss.gloss for gloss in self.glosses)
+
+
+Answer = Prediction | SentencePrediction
+
+
 class Predictor:
     """Answers for video files."""
 
@@ -67,8 +118,11 @@ class Predictor:
         if name is not None and name not in LAYOUTS:
             raise UserError(f"this model takes keypoints of the layout {name!r}, which no video gives")
         self._layout = LAYOUTS[name] if name else None
+        self._decoder = None
+        if artefact.task == "continuous":
+            self._decoder = Decoder(artefact.sentence_decoding, artefact.label_map.glosses)
 
-    def predict(self, paths: Iterable[str], workers: int | None = None) -> Iterator[Prediction | SkippedClip]:
+    def predict(self, paths: Iterable[str], workers: int | None = None) -> Iterator[Answer | SkippedClip]:
         """Answers for each video, in the order given; one that cannot be read whole is a ``SkippedClip``.
 
         Args:
@@ -89,7 +143,9 @@ class Predictor:
         clip = prepare_clip(parsed, self.artefact.sampling, self.artefact.input_names, layout=self._layout)
         return {name: value.numpy()[np.newaxis] for name, value in clip.items()}
 
-    def _answer(self, extracted: ExtractedClip) -> Prediction:
+    def _answer(self, extracted: ExtractedClip) -> Answer:
+        if self._decoder is not None:
+            return self._sentence(extracted, self._decoder)
         answer = self.artefact.probabilities(self.inputs(extracted))
         probabilities = answer[0]
         best = np.argsort(-probabilities, kind="stable")[: self._top_k]
@@ -98,6 +154,34 @@ class Predictor:
         )
         accepted = bool(self.artefact.accepts(answer)[0])
         return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]), accepted)
+
+    def _sentence(self, extracted: ExtractedClip, decoder: Decoder) -> SentencePrediction:
+        inputs, sampling = self.inputs(extracted), self.artefact.sampling
+        per_logit = self.artefact.frames_per_logit
+        num_frames = int(inputs["frame_mask"].sum())
+        (decoded,) = decoder.decode(self.artefact.logits(inputs), [logit_frames(num_frames, per_logit)])
+        rate = sampling.frame_rate or 1.0
+        beyond = _seconds_beyond(extracted, sampling.num_frames, rate)
+        start = max(beyond / 2, 0.0)
+        glosses = tuple(
+            TimedGloss(
+                self.artefact.label_map.glosses[found.gloss_id],
+                start + found.first_frame * per_logit / rate,
+                start + min((found.last_frame + 1) * per_logit, num_frames) / rate,
+                found.confidence,
+            )
+            for found in decoded.glosses
+        )
+        confidence = float(np.exp(decoded.log_probability))
+        cut = beyond * rate > TOLERANCE
+        return SentencePrediction(extracted.clip.path, glosses, confidence, float(extracted.seconds[-1]), cut)
+
+
+def _seconds_beyond(extracted: ExtractedClip, num_frames: int, rate: float) -> float:
+    """How much longer a clip is than a model's frames reach; of one that is longer, the middle is seen."""
+    microseconds = np.round((extracted.seconds - extracted.seconds[0]) * 1e6).astype(np.int64)
+    length = float(clip_seconds(tf.constant(microseconds), rate))
+    return length - num_frames / rate
 
 
 def extraction_spec(spec: ClipSpec, input_names: Iterable[str]) -> ClipSpec:

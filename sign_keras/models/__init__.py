@@ -12,6 +12,7 @@ from sign_keras.models.cnn_lstm import build_cnn_lstm
 from sign_keras.models.ensemble import average_models
 from sign_keras.models.frame_classifier import build_frame_classifier
 from sign_keras.models.keypoint_conv_transformer import build_keypoint_conv_transformer
+from sign_keras.models.keypoint_ctc import build_keypoint_ctc
 from sign_keras.models.keypoint_gru import build_keypoint_gru
 from sign_keras.models.keypoint_lstm import build_keypoint_lstm
 from sign_keras.models.keypoint_transformer import build_keypoint_transformer
@@ -33,6 +34,7 @@ ARCHITECTURES: dict[str, Any] = {
     "keypoint_gru": build_keypoint_gru,
     "keypoint_transformer": build_keypoint_transformer,
     "keypoint_conv_transformer": build_keypoint_conv_transformer,
+    "keypoint_ctc": build_keypoint_ctc,
 }
 
 
@@ -42,7 +44,7 @@ def build_model(config: ModelConfig, clip: ClipInput, num_glosses: int) -> keras
     Args:
         config: the configuration's ``model`` section.
         clip: the clips that the model takes.
-        num_glosses: ``V``, the number of logits.
+        num_glosses: ``V``, the number of logits; for sentences there is one more, the blank's.
 
     Raises:
         UserError: weights that the configuration names cannot be had, or sizes, statistics or keypoints do not do.

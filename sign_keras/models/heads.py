@@ -21,12 +21,21 @@ def classification_head(features: Any, num_glosses: int, dropout: float, dropout
         dropout: share of features dropped in training.
         dropout_first_epoch: from when on, counted from 1; see ``LateDropout``.
     """
+    return _head(features, num_glosses, dropout, dropout_first_epoch)
+
+
+def sentence_head(features: Any, num_glosses: int, dropout: float, dropout_first_epoch: int = 1) -> Any:
+    """The same on every frame, for CTC: ``[B, T, D]`` to ``[B, T, V + 1]``, the blank first."""
+    return _head(features, num_glosses + 1, dropout, dropout_first_epoch)
+
+
+def _head(features: Any, num_logits: int, dropout: float, dropout_first_epoch: int) -> Any:
     if dropout_first_epoch > 1:
         features = LateDropout(dropout, dropout_first_epoch, name="head_dropout")(features)
     else:
         features = keras.layers.Dropout(dropout, name="head_dropout")(features)
     # Logits in float32 whatever the precision policy: softmax in half precision loses the small classes.
-    return keras.layers.Dense(num_glosses, dtype="float32", name="logits")(features)
+    return keras.layers.Dense(num_logits, dtype="float32", name="logits")(features)
 
 
 def pool_clip(features: Any, pooling: str, frame_mask: Any | None, time_stride: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from sign_keras.config import KeypointConvTransformerConfig
+from sign_keras.config import KeypointConvolutionSettings, KeypointConvTransformerConfig
 from sign_keras.models.clip_inputs import ClipInput, keypoint_inputs
 from sign_keras.models.features.layer import KeypointFeatures
 from sign_keras.models.heads import classification_head, pool_frames
@@ -43,12 +43,12 @@ def build_keypoint_conv_transformer(
     return keras.Model(inputs, logits, name="keypoint_conv_transformer")
 
 
-def frame_network(features: Any, config: KeypointConvTransformerConfig, mask: Any | None) -> Any:
+def frame_network(features: Any, config: KeypointConvolutionSettings, mask: Any | None) -> Any:
     """What there is between features and pool: ``[B, T, F]`` to ``[B, T, top_units]``, or ``dim`` without a top.
 
     Args:
         features: of each frame.
-        config: see ``KeypointConvTransformerConfig``.
+        config: see ``KeypointConvolutionSettings``.
         mask: ``[B, T]`` bool: the frames that count.
     """
     features = keras.layers.Dense(config.dim, use_bias=False, name="stem")(features)

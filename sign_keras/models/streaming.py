@@ -3,7 +3,8 @@
 A causal model is a chain of layers. A layer that remembers frames has ``initial_state(batch_size)``, a dictionary
 of tensors, and ``step(inputs, state)``, which takes one frame ``[B, 1, ...]`` to what ``call`` gives for the last
 frame of the clip so far, and to the new state. Keras's LSTM and GRU are stepped by their cells; layers that treat
-each frame by itself are called as they are. Streamed logits equal those of the whole clip.
+each frame by itself are called as they are. Streamed logits equal those of the whole clip: of the frames so far
+for isolated signs, and for sentences frame by frame.
 """
 
 import itertools
@@ -51,8 +52,8 @@ def build_step_model(model: keras.Model) -> keras.Model:
 
     Returns:
         A model from ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to a dictionary of ``logits``
-        ``[B, V]`` of the frames so far, and of the new ``state``. All that layers remember is in this one tensor,
-        so that an app has one array to keep.
+        ``[B, V]`` of the frames so far (for sentences ``[B, 1, V + 1]``, of this frame), and of the new ``state``.
+        All that layers remember is in this one tensor, so that an app has one array to keep.
 
     Raises:
         UserError: the model is not causal.
@@ -82,7 +83,8 @@ class FrameStep(keras.layers.Layer):
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The inputs and outputs of ``build_step_model``."""
         ends = list(itertools.accumulate(math.prod(shape) for shape in self.shapes.values()))
-        parts = keras.ops.split(inputs[STATE], ends[:-1], axis=1)
+        # Keras splits nothing at no place.
+        parts = keras.ops.split(inputs[STATE], ends[:-1], axis=1) if ends[1:] else [inputs[STATE]]
         remembered = {
             name: keras.ops.reshape(part, (-1, *shape))
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
+from sign_keras.config.training import improves_downwards
 from tfrecords_tools.label_map import LabelMap
 
 # Optimal ordering takes cubic time, and beyond that many rows nobody reads names anyway.
@@ -135,6 +136,7 @@ WIDTH, HEIGHT = 340, 170
 CURVES = (
     ("Loss", (("training", "train", "loss"), ("validation", "validation", "val_loss")), False),
     ("Clips right", (("training", "train", "top1"), ("validation", "validation", "val_top1")), True),
+    ("Word error rate", (("training", "train", "wer"), ("validation", "validation", "val_wer")), False),
 )
 
 
@@ -153,11 +155,11 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
 
 
 def kept_epoch(history: dict[str, np.ndarray], monitor: str) -> int | None:
-    """Row of the best epoch by ``val_loss`` (least) or another column (most); None where it is missing."""
+    """Row of the best epoch by a column of the history; None where it is missing."""
     values = history.get(monitor)
     if values is None or not np.isfinite(values).any():
         return None
-    return int(np.nanargmin(values) if monitor.endswith("loss") else np.nanargmax(values))
+    return int(np.nanargmin(values) if improves_downwards(monitor) else np.nanargmax(values))
 
 
 def learning_curves(history: dict[str, np.ndarray], best: int | None) -> list[Chart]:

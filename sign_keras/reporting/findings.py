@@ -87,13 +87,12 @@ def limits(metrics: dict[str, Any], info: DatasetInfo, run: Run | None) -> list[
         info: of the records tested on.
         run: the training, where known.
     """
-    return [
-        *_source_limits(info, run),
-        *_split_limits(metrics),
-        *_signer_limits(metrics, run),
-        *_precision_limits(metrics),
-        *_rejection_limits(metrics),
-    ]
+    return [*data_limits(metrics, info, run), *_precision_limits(metrics), *_rejection_limits(metrics)]
+
+
+def data_limits(metrics: dict[str, Any], info: DatasetInfo, run: Run | None) -> list[str]:
+    """The part of ``limits`` that asks whose clips these are, whatever a clip holds."""
+    return [*_source_limits(info, run), *_split_limits(metrics), *_signer_limits(metrics, run)]
 
 
 def calibration_meaning(metrics: dict[str, Any]) -> str:

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from sign_keras.data.dataset import Records
 from sign_keras.metrics import Predictions, confusion_matrix, worst_confusions
 from sign_keras.reporting import charts, findings
 from sign_keras.reporting.frames import Strip, clip_strips
+from sign_keras.reporting.templates import render
 from sign_keras.run import HISTORY_NAME, Run
 from tfrecords_tools.label_map import LabelMap
 
@@ -84,15 +83,8 @@ def render_page(
     order = charts.reading_order(choice.matrix)
     history = charts.read_history(run.directory / HISTORY_NAME) if run else {}
     best = charts.kept_epoch(history, run.config.train.monitor) if run else None
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # glosses, signers and media ids are other people's text
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": findings.percent}
-    return environment.get_template(TEMPLATE_NAME).render(
+    return render(
+        TEMPLATE_NAME,
         name=name,
         metrics=metrics,
         correct=round(metrics["top1"] * metrics["clips"]),

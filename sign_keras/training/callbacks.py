@@ -13,6 +13,9 @@ from tqdm import tqdm
 from sign_keras.training.checkpoints import TrainingState
 from tfrecords_tools.command_line import UserError
 
+# What an epoch's line says beside the loss: the first that is logged.
+SCORES = {"top-1": "top1", "WER": "wer"}
+
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Stops with the step named when the loss is no finite number any more."""
@@ -114,9 +117,10 @@ class Progress(keras.callbacks.Callback):
         """Prints the epoch."""
         logs = logs or {}
         best = "  best so far" if self._state.best_epoch == epoch + 1 else ""
+        name, score = next((name, score) for name, score in SCORES.items() if score in logs)
         tqdm.write(
-            f"epoch {epoch + 1:>3}/{self._epochs}  loss {logs['loss']:.3f}  top-1 {logs['top1']:.3f}  "
-            f"validation loss {logs['val_loss']:.3f}  top-1 {logs['val_top1']:.3f}  "
+            f"epoch {epoch + 1:>3}/{self._epochs}  loss {logs['loss']:.3f}  {name} {logs[score]:.3f}  "
+            f"validation loss {logs['val_loss']:.3f}  {name} {logs[f'val_{score}']:.3f}  "
             f"{logs['seconds']:.0f} s{best}"
         )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 
+from sign_keras.config.training import improves_downwards
 from sign_keras.training.learner import Learner
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.journal import write_atomically
@@ -111,9 +112,8 @@ class CheckpointEpochs(keras.callbacks.Callback):
         state.epoch = epoch + 1
         state.history.append({"epoch": epoch + 1, **row})
         value = row[self._monitor]
-        improves_downwards = self._monitor.endswith("loss")
         is_best = state.best_value is None or (
-            value < state.best_value if improves_downwards else value > state.best_value
+            value < state.best_value if improves_downwards(self._monitor) else value > state.best_value
         )
         if is_best:
             state.best_value, state.best_epoch = value, epoch + 1

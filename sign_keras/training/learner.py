@@ -70,11 +70,11 @@ class Learner(keras.Model):
     def _gradients(
         self, inputs: Tensors, labels: Any, total: Any, weights: list[Any]
     ) -> tuple[list[Any], Any, Any]:
-        """This device's share of the gradient by ``weights``, ``[n]`` losses and ``[n, V]`` logits of its clips.
+        """This device's share of the gradient by ``weights``, ``[n]`` losses and the logits of its clips.
 
         Args:
             inputs: of ``[n, ...]``.
-            labels: ``[n]`` or ``[n, V]``.
+            labels: ``[n]`` or ``[n, ...]``.
             total: clips on all devices.
             weights: variables, or the tensors that stand for them in a ``keras.StatelessScope``.
         """
@@ -117,7 +117,7 @@ class Learner(keras.Model):
 
         Args:
             inputs: of ``[n, ...]``.
-            labels: ``[n]`` or ``[n, V]``.
+            labels: ``[n]`` or ``[n, ...]``.
             num_clips: ``n``.
             gradients: what the parts before have given: a part begins when they are there, so that memory holds
                 one part's activations and not all of them.

@@ -1,6 +1,5 @@
 """From a configuration and a model to a learner that is ready to fit: ``docs/training.md`` in code."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -14,7 +13,7 @@ from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
 from sign_keras.training.late_dropout import StartLateDropout
 from sign_keras.training.learner import Learner
-from sign_keras.training.losses import accuracy_metrics, build_loss
+from sign_keras.training.objectives import Objective
 from sign_keras.training.optimizers import build_optimizer, plan_weights
 from sign_keras.training.schedules import ConstantRate, LowerOnPlateau, build_schedule
 
@@ -28,14 +27,14 @@ class Recipe:
         config: the ``train`` section.
         freezing: what learns when.
         plateau: what falls when validation stops improving; None for other schedules.
-        confusion: counts of each validation.
+        confusion: counts of each validation; None where no answer is one gloss.
     """
 
     learner: Learner
     config: TrainConfig
     freezing: Freezing
     plateau: ConstantRate | None
-    confusion: ConfusionCounts
+    confusion: ConfusionCounts | None
 
     def callbacks_before_saving(self) -> list[keras.callbacks.Callback]:
         """Callbacks that set up an epoch and its validation."""
@@ -54,28 +53,19 @@ class Recipe:
         return [LowerOnPlateau(self.plateau, self.config.schedule, self.config.monitor, state)]
 
 
-def prepare(
-    model: keras.Model,
-    config: TrainConfig,
-    *,
-    updates_per_epoch: int,
-    glosses: Sequence[str],
-    clips_per_gloss: Mapping[str, int],
-) -> Recipe:
+def prepare(model: keras.Model, config: TrainConfig, *, updates_per_epoch: int, objective: Objective) -> Recipe:
     """Makes a model ready to learn as a configuration says; within the distribution strategy's scope.
 
     Args:
-        model: functional; gives logits ``[B, V]``.
+        model: functional; gives logits.
         config: the ``train`` section.
         updates_per_epoch: updates of the weights.
-        glosses: all V, by id.
-        clips_per_gloss: of the training split.
+        objective: what it learns to do.
 
     Raises:
-        UserError: a stage or a gloss is named that there is not, or nothing would learn.
+        UserError: a stage is named that there is not, or nothing would learn.
     """
     freezing = Freezing(model, config)
-    loss = build_loss(config, glosses, clips_per_gloss)
     schedule, plateau = build_schedule(
         config.schedule, config.learning_rate, epochs=config.epochs, updates_per_epoch=updates_per_epoch
     )
@@ -92,16 +82,16 @@ def prepare(
     )
     learner.compile(
         optimizer=build_optimizer(config.optimizer, schedule, config.gradient_clip_norm, plans),
-        loss=loss,
-        metrics=accuracy_metrics(len(glosses)),
+        loss=objective.loss,
+        metrics=objective.metrics,
         # XLA makes depthwise convolutions ten times slower on a CPU; on a GPU "auto" decides well.
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        jit_compile="auto" if objective.compiles and tf.config.list_physical_devices("GPU") else False,
     )
     learner.optimizer.build(weights)
     if config.ema_decay is not None:
         learner.averages = WeightAverages(learner.optimizer, averaged, config.ema_decay)
     if config.adversarial_weights is not None:
         learner.adversary = AdversarialWeights(config.adversarial_weights)
-    learner.confusion = ConfusionCounts(len(glosses))
+    learner.confusion = objective.confusion
     freezing.set_epoch(1)
-    return Recipe(learner, config, freezing, plateau, learner.confusion)
+    return Recipe(learner, config, freezing, plateau, objective.confusion)

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import CosineDecay, CosineDecayRestarts, LearningRateSchedule
 
-from sign_keras.config.training import PlateauConfig, ScheduleConfig
+from sign_keras.config.training import PlateauConfig, ScheduleConfig, improves_downwards
 from sign_keras.training.checkpoints import TrainingState
 
 
@@ -134,4 +134,5 @@ class LowerOnPlateau(keras.callbacks.Callback):
 
     def _lower(self) -> None:
         values = [row[self._monitor] for row in self._state.history]
-        self._rate.share.assign(plateau_share(values, self._config, downwards=self._monitor.endswith("loss")))
+        downwards = improves_downwards(self._monitor)
+        self._rate.share.assign(plateau_share(values, self._config, downwards=downwards))

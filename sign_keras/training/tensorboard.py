@@ -24,11 +24,12 @@ class RunBoard(keras.callbacks.TensorBoard):
         directory: of TensorBoard's files.
         config_yaml: the run's configuration.
         glosses: all V, by id.
-        confusion: counts of the validation that has just ended; this callback resets them before the next.
+        confusion: counts of the validation that has just ended; this callback resets them before the next. None:
+            there are none.
     """
 
     def __init__(
-        self, directory: Path, *, config_yaml: str, glosses: Sequence[str], confusion: ConfusionCounts
+        self, directory: Path, *, config_yaml: str, glosses: Sequence[str], confusion: ConfusionCounts | None
     ) -> None:
         super().__init__(str(directory), write_graph=False)
         self._config_yaml, self._glosses, self._confusion = config_yaml, list(glosses), confusion
@@ -43,11 +44,14 @@ class RunBoard(keras.callbacks.TensorBoard):
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Begins to count anew."""
         super().on_test_begin(logs)
-        self._confusion.reset()
+        if self._confusion is not None:
+            self._confusion.reset()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Writes the epoch's scalars and its confusion matrix."""
         super().on_epoch_end(epoch, logs)
+        if self._confusion is None:
+            return
         with self._val_writer.as_default():
             image = draw_confusion(self._confusion.matrix, self._glosses)
             tf.summary.image("confusion", image[np.newaxis], step=epoch)

@@ -10,6 +10,7 @@ from sign_keras.data.dataset import Records
 from sign_keras.run import HISTORY_NAME, Run
 from sign_keras.training.callbacks import EpochTimes, HistoryCSV, Progress, StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import CheckpointEpochs, Checkpoints, TrainingState
+from sign_keras.training.objectives import objective_of
 from sign_keras.training.recipe import prepare
 from sign_keras.training.tensorboard import RunBoard
 from tfrecords_tools.command_line import UserError
@@ -46,8 +47,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
             build(),
             config.train,
             updates_per_epoch=updates,
-            glosses=glosses,
-            clips_per_gloss=records.info.splits["train"].glosses,
+            objective=objective_of(config.model, config.train, glosses, records.info.splits["train"].glosses),
         )
         learner = recipe.learner
         checkpoints = Checkpoints(run.best_weights.parent, run.best_weights)

@@ -1,6 +1,6 @@
 """Tiny records and a tiny configuration: 3 glosses, 6 signers, 3 frames of 32 pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.video import write_video
 
 GLOSSES = ("hello", "thanks", "yes")
+PLACES = {"hello": (0.0, -0.3), "thanks": (0.3, 0.0), "yes": (0.0, 0.3)}
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +63,45 @@ def tiny_keypoint_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 points[:, MEDIAPIPE_HOLISTIC.group_slices["left_hand"]] = np.nan
                 columns = {"gloss": gloss, "signer": f"s{signer}", "split": split}
                 clips.append(ArrayClip(f"s{signer}_{gloss}_{take}.npy", points.astype(np.float32), columns))
+    return _converted(clips, folder)
+
+
+def sentence_points(person: np.ndarray, sentence: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """``[T, 543, 3]``: the right hand is at each gloss's place for 4 to 6 frames, and rests for 2 in between."""
+    places = [np.zeros(2)] * 2
+    for gloss in sentence:
+        places += [np.array(PLACES[gloss])] * int(rng.integers(4, 7)) + [np.zeros(2)] * 2
+    points = np.repeat(person[None], len(places), axis=0)
+    points[:, MEDIAPIPE_HOLISTIC.group_slices["right_hand"], :2] += np.array(places)[:, None]
+    points[:, MEDIAPIPE_HOLISTIC.group_slices["left_hand"]] = np.nan
+    return (points + rng.normal(0, 0.005, points.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_sentence_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 sentences of 1 to 3 glosses by 6 signers, of keypoints alone at 25 frames a second: ``sentence_points``.
+
+    Beside them, each training signer has one that is too short for its glosses: ``s0_short.npy`` ...
+    """
+    rng = np.random.default_rng(0)
+    splits = dict(enumerate(["train"] * 4 + ["validation", "test"]))
+    everybody = rng.uniform(0.3, 0.7, (len(MEDIAPIPE_HOLISTIC.names), 3))
+    clips = []
+    for signer, split in splits.items():
+        person = everybody + rng.normal(0, 0.01, everybody.shape)
+        for take in range(10):
+            sentence = [GLOSSES[index] for index in rng.integers(0, len(GLOSSES), 1 + take % 3)]
+            points = sentence_points(person, sentence, rng)
+            columns = {"glosses": " ".join(sentence), "signer": f"s{signer}", "split": split}
+            clips.append(ArrayClip(f"s{signer}_{take}.npy", points, columns))
+        if split == "train":
+            short = sentence_points(person, ["yes"], rng)[:2]
+            columns = {"glosses": "hello thanks yes", "signer": f"s{signer}", "split": split}
+            clips.append(ArrayClip(f"s{signer}_short.npy", short, columns))
+    return _converted(clips, tmp_path_factory.mktemp("tiny_sentences"))
+
+
+def _converted(clips: list[ArrayClip], folder: Path) -> Path:
     layout = ArrayLayout(
         name=MEDIAPIPE_HOLISTIC.name,
         points=MEDIAPIPE_HOLISTIC.names,

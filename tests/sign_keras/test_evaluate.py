@@ -26,6 +26,7 @@ class FakeArtefact:
 
     name, input_names, sampling = "fake", ("frames",), SAMPLING
     temperature, thresholds, no_sign = 1.0, {}, None
+    task, frames_per_logit = "isolated", 1
 
     def __init__(self, records: Records, glosses: tuple[str, ...], split: str = "test") -> None:
         self.label_map = LabelMap(glosses)

@@ -38,6 +38,17 @@ TINY_KEYPOINT_MODELS = {
     "keypoint_conv_transformer": {**TINY_ATTENTION, "model.kernel_size": 3, "model.top_units": 8},
 }
 
+TINY_SENTENCE_MODELS = {
+    "keypoint_ctc": {
+        **TINY_KEYPOINT_MODELS["keypoint_conv_transformer"],
+        "model.lstm_units": [4],
+        "sampling.num_frames": 40,
+        "data.unseen_sentences": False,
+    },
+}
+# Points of the tiny records in place of those of records that are no body's.
+OTHER_POINTS = {"boston104_keypoint_ctc": {"model__features__points": "[left_hand, right_hand]"}}
+
 
 @pytest.fixture(autouse=True)
 def _float32_afterwards():
@@ -46,14 +57,15 @@ def _float32_afterwards():
 
 
 @pytest.fixture
-def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records):
+def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records, tiny_sentence_records):
     """``run_train(config, *arguments, **settings)`` runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(config, *arguments, **settings):
         architecture = load_yaml(config)["model"]["architecture"]
-        tiny = TINY | (TINY_MODELS | TINY_KEYPOINT_MODELS)[architecture]
+        tiny = TINY | (TINY_MODELS | TINY_KEYPOINT_MODELS | TINY_SENTENCE_MODELS)[architecture]
         records = tiny_keypoint_records if architecture in TINY_KEYPOINT_MODELS else tiny_records
+        records = tiny_sentence_records if architecture in TINY_SENTENCE_MODELS else records
         values = {"records.directory": records} | tiny | {k.replace("__", "."): v for k, v in settings.items()}
         overrides = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         monkeypatch.setattr(sys, "argv", ["train", "--config", str(config), *overrides, *arguments])
@@ -63,7 +75,7 @@ def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records):
 
 
 # With what a phone needs: one that takes frames, one that takes keypoints, one that streams.
-EXPORTED = ("cnn_lstm", "keypoint_conv_transformer", "keypoint_causal_conv")
+EXPORTED = ("cnn_lstm", "keypoint_conv_transformer", "keypoint_causal_conv", "keypoint_ctc")
 
 
 def params() -> list[Any]:
@@ -80,15 +92,18 @@ def params() -> list[Any]:
 @pytest.mark.parametrize("config", params())
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
     exports = "[savedmodel, tflite]" if config.stem in EXPORTED else "[]"
-    assert run_train(config, export__formats=exports, export__quantization="[none]") == SUCCESS
+    settings = OTHER_POINTS.get(config.stem, {})
+    assert run_train(config, export__formats=exports, export__quantization="[none]", **settings) == SUCCESS
     run = tmp_path / "runs" / config.stem
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["split"] == load_yaml(config).get("evaluate", {}).get("split", "test")
-    assert 0 <= metrics["top1"] <= 1
-    for name in ("report.html", "confusion_matrix.png", "history.csv", "config.yaml", "environment.json"):
+    reads_sentences = metrics.get("task") == "continuous"
+    assert metrics["word_error_rate"]["wer"] >= 0 if reads_sentences else 0 <= metrics["top1"] <= 1
+    picture = "infeasible.csv" if reads_sentences else "confusion_matrix.png"
+    for name in ("report.html", picture, "history.csv", "config.yaml", "environment.json"):
         assert (run / name).stat().st_size > 0, name
     last_line = capsys.readouterr().out.strip().splitlines()[-1]
-    assert "top-1" in last_line
+    assert ("WER" if reads_sentences else "top-1") in last_line
     assert "report.html" in last_line
     if exports != "[]":
         assert (tmp_path / "tflite" / f"{config.stem}.tflite").is_file()

@@ -90,9 +90,16 @@ def test_what_would_help_is_the_least_that_helps(downsampling: int):
             [SHORT],
             1.0,
             2,
-            "1 of 1 clip cannot carry their glosses at selection.ratio=1 and downsampling by 2; "
+            "1 of 1 clip cannot carry their glosses at downsampling by 2",
+        ),
+        (
+            [SHORT],
+            0.5,
+            2,
+            "1 of 1 clip cannot carry their glosses at selection.ratio=0.5 and downsampling by 2; "
             "1 clip would be too short at any ratio",
         ),
+        ([LONG], 1.0, 1, "1 clip can carry their glosses"),
         ([], 0.5, 1, "no clips to plan"),
     ],
 )
@@ -112,6 +119,18 @@ def test_infeasible_clips_are_listed(tmp_path: Path):
     assert [(row["path"], row["smallest_ratio"]) for row in rows] == [("short.mp4", "0.51"), ("hopeless.mp4", "")]
     assert (rows[0]["frames"], rows[0]["frames_left"], rows[0]["frames_needed"]) == ("10", "5", "6")
     assert plan_clips([LONG], 0.5).write_infeasible(tmp_path / "run").read_text().count("\n") == 1  # none are left
+
+
+def test_clips_longer_than_the_model_takes_are_infeasible_and_listed_as_such(tmp_path: Path):
+    plan = plan_clips([SHORT, LONG], longest=SHORT.num_frames)
+    assert [clip.path for clip in plan.infeasible] == ["long.mp4"]
+    assert plan.summary() == (
+        f"2 clips can carry their glosses; 1 clip of up to {LONG.num_frames} frames would be cut at "
+        f"sampling.num_frames={SHORT.num_frames}"
+    )
+    with plan.write_infeasible(tmp_path).open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["reason"] == f"longer than {SHORT.num_frames} frames"
 
 
 def test_list_that_cannot_be_written_is_named(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -9,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from sign_keras.training.checkpoints import TrainingState
-from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, values
+from sign_keras.training.objectives import sentence_objective
+from sign_keras.training.recipe import prepare
+from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, train_config, values
 
 
 def two_devices() -> tf.distribute.MirroredStrategy:
@@ -48,6 +51,25 @@ def against_one_device(strategy: tf.distribute.Strategy, **settings: object) -> 
     return max(averages, difference(alone.learner.variables, together.learner.variables))
 
 
+def sentences(strategy: tf.distribute.Strategy | None, batch_size: int, accumulate_steps: int) -> tuple[dict, list]:
+    """History and weights of a dense layer that learns sentences; 14 clips in updates of 4."""
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(14, 6, 5)).astype(np.float32)
+    labels = np.zeros((14, 4), np.int32)
+    labels[:, 0] = rng.integers(3, 7, 14)
+    labels[:, 1] = rng.integers(1, 4, 14)
+    labels[::2, 2] = rng.integers(1, 4, 7)
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else nullcontext():
+        inputs = {"keypoints": keras.Input((6, 5), name="keypoints")}
+        model = keras.Model(inputs, keras.layers.Dense(4, name="logits")(inputs["keypoints"]))
+        config = train_config(batch_size=batch_size, accumulate_steps=accumulate_steps)
+        recipe = prepare(model, config, updates_per_epoch=4, objective=sentence_objective(1))
+    clips = tf.data.Dataset.from_tensor_slices(({"keypoints": frames}, labels))
+    history = recipe.learner.fit(clips.batch(4), epochs=2, validation_data=clips.batch(5), shuffle=False, verbose=0)
+    return history.history, values(recipe.learner.trainable_weights)
+
+
 def main(output: Path) -> None:
     strategy = two_devices()
     found: dict[str, object] = {}
@@ -57,6 +79,10 @@ def main(output: Path) -> None:
         found[name] = against_one_device(strategy, optimizer=name, gradient_clip_norm=clip_norm, **common)
     adversarial = {"optimizer": "sgd", "gradient_clip_norm": None, "adversarial_weights": {"delta": 0.2}}
     found["adversarial"] = against_one_device(strategy, **adversarial, **common)
+
+    (alone, weights), (together, others) = sentences(None, 4, 1), sentences(strategy, 2, 2)
+    found["sentences"] = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
+    found["word_error_rates"] = [[*history["wer"], *history["val_wer"]] for history in (alone, together)]
 
     with strategy.scope():
         learning = tiny_recipe(batch_size=4, unfreeze={2: ["stem"]}, ema_decay=0.5)

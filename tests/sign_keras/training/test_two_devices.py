@@ -23,6 +23,13 @@ def test_two_devices_in_parts_end_where_one_device_in_one_batch_does(found, opti
     assert found[optimizer] < 1e-5
 
 
+def test_sentences_are_learnt_and_counted_on_two_devices_as_on_one(found):
+    assert found["sentences"] < 1e-5
+    alone, together = found["word_error_rates"]
+    assert together == pytest.approx(alone)
+    assert min(alone) > 0
+
+
 def test_devices_hold_the_same_weights_statistics_and_state(found):
     assert found["between_devices"] == 0
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from sign_keras.config import TrainConfig
+from sign_keras.training.objectives import isolated_objective
 from sign_keras.training.recipe import Recipe, prepare
 
 GLOSSES = ("hello", "thanks", "yes", "no")
@@ -37,13 +38,9 @@ def train_config(**changes: Any) -> TrainConfig:
 
 def tiny_recipe(model: keras.Model | None = None, *, updates_per_epoch: int = 3, **changes: Any) -> Recipe:
     """A recipe for ``tiny_model``."""
-    return prepare(
-        model or tiny_model(),
-        train_config(**changes),
-        updates_per_epoch=updates_per_epoch,
-        glosses=GLOSSES,
-        clips_per_gloss={"hello": 6, "thanks": 3, "yes": 2, "no": 1},
-    )
+    config = train_config(**changes)
+    objective = isolated_objective(config, GLOSSES, {"hello": 6, "thanks": 3, "yes": 2, "no": 1})
+    return prepare(model or tiny_model(), config, updates_per_epoch=updates_per_epoch, objective=objective)
 
 
 def clips(count: int = 12, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -1,0 +1,33 @@
+"""The loss of sentences."""
+
+from typing import Any
+
+import keras
+
+from sign_keras.ctc.labels import logit_frames
+from sign_keras.ctc.loss import ctc_losses, unpacked
+
+
+@keras.saving.register_keras_serializable(package="sign_keras")
+class SentenceLoss(keras.losses.Loss):
+    """CTC loss, as ``ctc.loss.ctc_losses`` has it: in nats a gloss, 0 where a clip cannot carry its glosses.
+
+    Takes packed labels ``[B, 1 + L]`` (``ctc.loss.unpacked``) and logits ``[B, T', V + 1]``, blank first.
+
+    Args:
+        frames_per_logit: how many frames of a clip make one of the logits.
+        name: of the loss.
+    """
+
+    def __init__(self, frames_per_logit: int = 1, name: str = "sentence_loss") -> None:
+        super().__init__(name=name)
+        self.frames_per_logit = frames_per_logit
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """``[B]`` float32 losses."""
+        gloss_ids, num_frames, num_glosses = unpacked(y_true)
+        return ctc_losses(y_pred, gloss_ids, logit_frames(num_frames, self.frames_per_logit), num_glosses)
+
+    def get_config(self) -> dict[str, object]:
+        """Constructor arguments."""
+        return {"frames_per_logit": self.frames_per_logit, "name": self.name}
