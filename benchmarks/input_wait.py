@@ -26,6 +26,7 @@ from sign_keras.data.dataset import Records  # noqa: E402
 from sign_keras.models import build_model, input_names  # noqa: E402
 from sign_keras.run import HISTORY_NAME, Run  # noqa: E402
 from sign_keras.training.trainer import train  # noqa: E402
+from tfrecords_tools.settings import add_overrides  # noqa: E402
 
 HOST = "/host:CPU"
 # A step of Keras's training loop, and the operators in which it gets its batch, as a trace calls them.
@@ -37,9 +38,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="YAML")
-    parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="K=V", help="change a setting"
-    )
+    add_overrides(parser, "change a setting")
     parser.add_argument("--seconds", type=float, default=4.0, help="traced (default 4)")
     arguments = parser.parse_args()
     config = load_config(arguments.config, [*arguments.overrides, "train.epochs=2"])

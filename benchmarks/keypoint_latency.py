@@ -36,7 +36,7 @@ from sign_keras.models import build_model  # noqa: E402
 from sign_keras.models.clip_inputs import ClipInput  # noqa: E402
 from sign_keras.models.heads import classification_head  # noqa: E402
 from sign_keras.models.keypoint_conv_transformer import frame_network, pool_frames  # noqa: E402
-from sign_keras.models.streaming import build_step_model, is_causal  # noqa: E402
+from sign_keras.models.streaming import build_step_model  # noqa: E402
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC  # noqa: E402
 
 CONFIGS = tuple(
@@ -80,7 +80,7 @@ def prepare(config: Config, num_frames: int, folder: Path) -> Subject:
     keras.utils.set_random_seed(0)
     sampling = config.sampling.model_copy(update={"num_frames": num_frames})
     model = build_model(config.model, ClipInput(sampling, layout=MEDIAPIPE_HOLISTIC), NUM_GLOSSES)
-    step_model = build_step_model(model) if is_causal(config.model) else None
+    step_model = build_step_model(model) if config.model.is_causal else None
     files = {kind: folder / f"{config.name}_{num_frames}_{kind}.tflite" for kind in ("none", "float16")}
     write_tflite(model, files, step_model)
     calls = {"landmarks in": _call(files["float16"], SIGNATURE)}

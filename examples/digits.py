@@ -37,6 +37,7 @@ from tfrecords_tools.clips import Clip, ClipSpec, stable_hash
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME
 from tfrecords_tools.pipeline import ConvertSettings, convert
+from tfrecords_tools.settings import add_overrides
 from tfrecords_tools.sources import Listing
 from tfrecords_tools.sources.folders import ImageFolders
 from trainings import Training, train_all
@@ -204,14 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fold", type=int, choices=range(NUM_FOLDS), metavar="K", help="one of 0 to 4 (default: all)"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="change a setting of the configuration, e.g. train.epochs=5; may be repeated",
-    )
+    add_overrides(parser, "change a setting of the configuration, e.g. train.epochs=5; may be repeated")
     parser.add_argument("--workers", type=int, metavar="N", help="processes to make records (default: one a core)")
     return parser
 

@@ -41,6 +41,7 @@ from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME, LABEL_MAP_NAME, SKIPPED_NAME, DatasetInfo
 from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.settings import add_overrides
 from trainings import Training, train_all
 
 EXAMPLE = """example:
@@ -195,14 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="who is in which fold; written if missing (default: mp_words_folds.csv beside this script)",
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="change a setting of every configuration, e.g. train.epochs=5; may be repeated",
-    )
+    add_overrides(parser, "change a setting of every configuration, e.g. train.epochs=5; may be repeated")
     parser.add_argument("--workers", type=int, metavar="N", help="processes to make records (default: one a core)")
     return parser
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from sign_keras.config import load_config
 from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
+from tfrecords_tools.settings import add_overrides
 
 EXAMPLE = """examples:
   python -m sign_keras.pretrain frames --output backbone.weights.h5
@@ -37,9 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     clips.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="whose model, sampling, augmentation"
     )
-    clips.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="K=V", help="change a setting of the config"
-    )
+    add_overrides(clips, "change a setting of the config")
     clips.add_argument("--clips", type=int, default=10_240, metavar="N", help="rendered clips (default 10240)")
     clips.add_argument("--epochs", type=int, default=8, metavar="N", help="passes over them (default 8)")
     clips.add_argument("--batch-size", type=int, default=16, metavar="N", help="clips a step (default 16)")

@@ -12,6 +12,7 @@ from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
+from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
     from sign_keras.data.dataset import Records
@@ -35,14 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="YAML of the experiment")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="change a setting, e.g. train.epochs=5; may be repeated",
-    )
+    add_overrides(parser, "change a setting, e.g. train.epochs=5; may be repeated")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
     parser.add_argument("--resume", action="store_true", help="go on where --run-dir (or runs/NAME) stopped")
     return parser

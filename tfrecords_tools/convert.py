@@ -9,7 +9,7 @@ from tfrecords_tools.beam_runner import beam_writer
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME, DatasetInfo
 from tfrecords_tools.pipeline import ConvertSettings, ShardsWriter, convert
-from tfrecords_tools.settings import apply_overrides, validate
+from tfrecords_tools.settings import add_overrides, apply_overrides, validate
 from tfrecords_tools.sources import SOURCES, Source
 
 EXAMPLE = """example:
@@ -59,13 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="wlasl, gislr: convert nothing; print what the published list names and is not there (of wlasl: "
         "video_id, url, gloss, split)",
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="a setting, e.g. short_side=224, crop.mode=hands, keypoints=null, split.by=clip, split.seed=1, "
+    add_overrides(
+        parser,
+        "a setting, e.g. short_side=224, crop.mode=hands, keypoints=null, split.by=clip, split.seed=1, "
         "source.signer_pattern=...; may be repeated",
     )
     return parser

@@ -4,6 +4,7 @@ Every fault of a file is reported at once, each with its path: ``configs/a.yaml:
 key; did you mean hidden_units?``.
 """
 
+import argparse
 import copy
 import difflib
 from collections.abc import Sequence
@@ -49,6 +50,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: holds {type(content).__name__}, expected a mapping of sections")
     return content
+
+
+def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
+    """Gives a command ``--set K=V``, which may be repeated: a list of ``apply_overrides``' texts in ``overrides``.
+
+    Args:
+        parser: the command's.
+        text: for its help.
+    """
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="K=V", help=text)
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -18,15 +18,6 @@ from keras import ops
 from sign_keras.ctc.labels import BLANK
 
 
-def ctc_loss(logits: Any, gloss_ids: Any, num_frames: Any, num_glosses: Any) -> Any:
-    """Mean over the clips of a batch of ``ctc_losses``; of clips that cannot carry their glosses as if they were
-    not there. 0 where no clip can. Scalar float32; arguments as there.
-    """
-    carried = ops.cast(can_carry(gloss_ids, num_frames, num_glosses), "float32")
-    losses = ctc_losses(logits, gloss_ids, num_frames, num_glosses)
-    return ops.sum(losses) / ops.maximum(ops.sum(carried), 1.0)
-
-
 def ctc_losses(logits: Any, gloss_ids: Any, num_frames: Any, num_glosses: Any) -> Any:
     """``[B]`` float32: the negative log-likelihood of each clip's sentence in nats, divided by its number of
     glosses.

@@ -6,20 +6,18 @@ Light to import: in that process TensorFlow is loaded with its chatter silenced,
 import re
 from pathlib import Path
 
-from sign_keras.inference.info import SIGNATURE, STEP
 from tfrecords_tools.command_line import quiet_stderr
 
 MESSAGE_CHARACTERS = 300
 
 
-def convert_saved_model(directory: str, path: str, quantization: str, with_step: bool = False) -> str:
+def convert_saved_model(directory: str, path: str, quantization: str) -> str:
     """Converts a SavedModel of fixed shapes.
 
     Args:
         directory: the SavedModel.
         path: of the ``.tflite`` file to write.
         quantization: ``none``, ``float16`` or ``dynamic``; see ``write_tflite``.
-        with_step: whether it has the signature ``step``, which the file is to have then, too.
 
     Returns:
         Why it could not be done; empty when the file is written.
@@ -27,8 +25,7 @@ def convert_saved_model(directory: str, path: str, quantization: str, with_step:
     with quiet_stderr():
         import tensorflow as tf
 
-        signatures = [SIGNATURE, STEP] if with_step else [SIGNATURE]
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory)  # with all of its signatures
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if quantization != "none":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

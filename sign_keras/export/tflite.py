@@ -39,17 +39,15 @@ def write_tflite(model: keras.Model, paths: Mapping[str, Path], step_model: kera
         )
         try:
             for quantization, path in paths.items():
-                _convert_elsewhere(pool, scratch, path, quantization, step_model is not None)
+                _convert_elsewhere(pool, scratch, path, quantization)
         finally:
             pool.shutdown(wait=True, kill_workers=True)
 
 
-def _convert_elsewhere(
-    pool: loky.ProcessPoolExecutor, directory: str, path: Path, quantization: str, with_step: bool
-) -> None:
+def _convert_elsewhere(pool: loky.ProcessPoolExecutor, directory: str, path: Path, quantization: str) -> None:
     where = f"tflite ({quantization})"
     try:
-        fault = pool.submit(convert_saved_model, directory, str(path), quantization, with_step).result()
+        fault = pool.submit(convert_saved_model, directory, str(path), quantization).result()
     except BrokenProcessPool:
         raise UserError(
             f"{where}: TensorFlow's converter crashed on this model; try another --quantization"

@@ -23,7 +23,7 @@ from sign_keras.inference.info import (
     read_from_tflite,
 )
 from sign_keras.models.embedding import EMBEDDING, with_embedding
-from sign_keras.models.streaming import STATE, build_step_model, is_causal
+from sign_keras.models.streaming import STATE, build_step_model
 from sign_keras.run import Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
@@ -187,7 +187,7 @@ class RunArtefact(Artefact):
         with _float32_policy():
             self.model = run.load_model()
             self._with_embedding = with_embedding(self.model) if self.task == "isolated" else None
-            self.step_model = build_step_model(self.model) if is_causal(run.config.model) else None
+            self.step_model = build_step_model(self.model) if run.config.model.is_causal else None
 
     def refresh(self) -> None:
         """Reads the run's description again, once something new was measured."""

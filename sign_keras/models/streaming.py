@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 
-from sign_keras.config import ModelConfig
 from tfrecords_tools.command_line import UserError
 
 State = dict[str, Any]
@@ -27,11 +26,6 @@ BY_FRAME = (
     keras.layers.Dropout,
     keras.layers.Activation,
 )
-
-
-def is_causal(config: ModelConfig) -> bool:
-    """Whether a stream can go through the model that a configuration describes, frame by frame."""
-    return config.is_causal
 
 
 def initial_state(model: keras.Model, batch_size: int = 1) -> Any:

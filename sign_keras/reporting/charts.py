@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +15,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from sign_keras.config.training import improves_downwards
+from sign_keras.run import HISTORY_NAME, Run
 from tfrecords_tools.label_map import LabelMap
 
 # Optimal ordering takes cubic time, and beyond that many rows nobody reads names anyway.
@@ -138,6 +140,18 @@ CURVES = (
     ("Clips right", (("training", "train", "top1"), ("validation", "validation", "val_top1")), True),
     ("Word error rate", (("training", "train", "wer"), ("validation", "validation", "val_wer")), False),
 )
+
+
+def training_part(run: Run | None) -> dict[str, Any]:
+    """What pages say of a training: ``curves``, ``chart_size``, ``best_epoch``, ``configuration``."""
+    history = read_history(run.directory / HISTORY_NAME) if run else {}
+    best = kept_epoch(history, run.config.train.monitor) if run else None
+    return {
+        "curves": learning_curves(history, best),
+        "chart_size": (WIDTH, HEIGHT),
+        "best_epoch": None if best is None else f"{history.get('epoch', np.arange(best + 1) + 1)[best]:g}",
+        "configuration": run.config.to_yaml() if run else "",
+    }
 
 
 def read_history(path: Path) -> dict[str, np.ndarray]:

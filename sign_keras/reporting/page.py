@@ -11,7 +11,7 @@ from sign_keras.metrics import Predictions, confusion_matrix, worst_confusions
 from sign_keras.reporting import charts, findings
 from sign_keras.reporting.frames import Strip, clip_strips
 from sign_keras.reporting.templates import render
-from sign_keras.run import HISTORY_NAME, Run
+from sign_keras.run import Run
 from tfrecords_tools.label_map import LabelMap
 
 TEMPLATE_NAME = "report.html.j2"
@@ -81,8 +81,6 @@ def render_page(
     choice = _Choice(predictions, label_map)
     strips = clip_strips(records, metrics["split"], {predictions.media_ids[clip] for clip in choice.clips})
     order = charts.reading_order(choice.matrix)
-    history = charts.read_history(run.directory / HISTORY_NAME) if run else {}
-    best = charts.kept_epoch(history, run.config.train.monitor) if run else None
     return render(
         TEMPLATE_NAME,
         name=name,
@@ -94,9 +92,7 @@ def render_page(
         limits=findings.limits(metrics, records.info, run),
         calibration_meaning=findings.calibration_meaning(metrics),
         acceptance_meaning=findings.acceptance_meaning(metrics),
-        curves=charts.learning_curves(history, best),
-        chart_size=(charts.WIDTH, charts.HEIGHT),
-        best_epoch=None if best is None else f"{history.get('epoch', np.arange(best + 1) + 1)[best]:g}",
+        **charts.training_part(run),
         order=[label_map.glosses[index] for index in order],
         cells=charts.confusion_cells(choice.matrix, order),
         most_named=charts.MOST_NAMED_GLOSSES,
@@ -104,7 +100,6 @@ def render_page(
         surest=choice.shown(choice.surest_correct, strips),
         mistaken=choice.shown(choice.surest_mistakes, strips),
         glosses=_gloss_rows(metrics, choice.matrix, label_map),
-        configuration=run.config.to_yaml() if run else "",
         records=records,
     )
 

@@ -7,13 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sign_keras.data.dataset import Records
 from sign_keras.error_rate import Alignment
 from sign_keras.reporting import charts, findings
 from sign_keras.reporting.templates import render
-from sign_keras.run import HISTORY_NAME, METRICS_NAME, REPORT_NAME, Run
+from sign_keras.run import METRICS_NAME, REPORT_NAME, Run
 from sign_keras.sentence_metrics import ReadSentences
 from tfrecords_tools.journal import write_atomically
 
@@ -61,8 +59,6 @@ def render_sentences(
     read: ReadSentences, metrics: dict[str, Any], *, name: str, records: Records, run: Run | None
 ) -> str:
     """The page's text; arguments as for ``write_sentence_evaluation``."""
-    history = charts.read_history(run.directory / HISTORY_NAME) if run else {}
-    best = charts.kept_epoch(history, run.config.train.monitor) if run else None
     return render(
         TEMPLATE_NAME,
         name=name,
@@ -72,14 +68,11 @@ def render_sentences(
         rates=[metrics["word_error_rate"], metrics["word_error_rate_sclite"]],
         scoring_names=SCORING_NAMES,
         limits=_limits(metrics, records, run),
-        curves=charts.learning_curves(history, best),
-        chart_size=(charts.WIDTH, charts.HEIGHT),
-        best_epoch=None if best is None else f"{history.get('epoch', np.arange(best + 1) + 1)[best]:g}",
+        **charts.training_part(run),
         worst=worst_sentences(read)[:MOST_SENTENCES],
         confusions=confused_glosses(read.alignments)[:MOST_CONFUSIONS],
         deleted=_most(metrics, "deleted"),
         inserted=_most(metrics, "inserted"),
-        configuration=run.config.to_yaml() if run else "",
         records=records,
     )
 

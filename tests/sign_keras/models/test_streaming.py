@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sign_keras.models.streaming import build_step_model, initial_state, is_causal
+from sign_keras.models.streaming import build_step_model, initial_state
 from tests.sign_keras.models.keypoint_architectures import (
     CAUSAL,
     FRAGMENTS,
@@ -78,7 +78,7 @@ def test_a_model_that_sees_the_whole_clip_is_refused_by_its_layer():
         ("keypoint_transformer", "positions"),
         ("keypoint_conv_transformer_same", "conv1_1"),
     ):
-        assert not is_causal(settings(name))
+        assert not settings(name).is_causal
         with pytest.raises(UserError, match=f"layer '{layer}' looks at the whole clip"):
             build_step_model(build(name))
     with pytest.raises(UserError, match=r"features\.causal=false"):
@@ -86,4 +86,4 @@ def test_a_model_that_sees_the_whole_clip_is_refused_by_its_layer():
 
 
 def test_configurations_say_what_can_be_streamed():
-    assert {name for name in FRAGMENTS if is_causal(settings(name))} == set(CAUSAL)
+    assert {name for name in FRAGMENTS if settings(name).is_causal} == set(CAUSAL)
