@@ -45,6 +45,7 @@ def _continuous_faults(
         "train.loss": (train.loss.name != "crossentropy", "sentences are learnt by the CTC loss; leave it out"),
         "train.label_smoothing": (train.label_smoothing > 0, "is of cross-entropy, not of CTC; leave it out"),
         "train.class_weights": (train.class_weights != "none", "is of cross-entropy, not of CTC; leave it out"),
+        "train.logit_adjustment": (train.logit_adjustment > 0, "is of cross-entropy, not of CTC; leave it out"),
         "train.monitor": ("val_top1" in _monitors(train), "val_top1 is of isolated signs; use val_wer or val_loss"),
         "evaluate.views": (evaluate.views != ViewsConfig(), "averages answers to one sign; leave it out"),
         "evaluate.unknown_records": (

@@ -195,6 +195,8 @@ class TrainConfig(Settings):
         class_weights: ``none``; ``balanced``, by the inverse of how many clips a gloss has; ``effective``, by
             the effective number of clips; or a weight for each gloss, 1 where none is given.
         effective_number_beta: of ``class_weights: effective``.
+        logit_adjustment: how far the model is to answer as if all glosses were equally frequent: 0 as they are in
+            training, 1 wholly.
         freeze: stages that never learn.
         unfreeze: ``{epoch: stages}``: these learn from the beginning of that epoch on, and not before.
         ema_decay: validate and keep an exponential moving average of the weights; null: the weights themselves.
@@ -217,6 +219,7 @@ class TrainConfig(Settings):
     label_smoothing: Share = 0.0
     class_weights: ClassWeights = "none"
     effective_number_beta: float = pydantic.Field(0.999, gt=0, lt=1)
+    logit_adjustment: float = pydantic.Field(0.0, ge=0, le=2)
     freeze: StageNames = ()
     unfreeze: dict[Annotated[int, pydantic.Field(ge=2)], StageNames] = pydantic.Field(default_factory=dict)
     ema_decay: float | None = pydantic.Field(None, gt=0, lt=1)

@@ -13,22 +13,27 @@ from tfrecords_tools.command_line import UserError
 
 @keras.saving.register_keras_serializable(package="sign_keras")
 class GlossLoss(keras.losses.Loss):
-    """Cross-entropy or focal loss, with label smoothing and class weights.
+    """Cross-entropy or focal loss, with label smoothing, class weights and logit adjustment.
 
     Takes labels ``[B]`` integers or ``[B, V]`` shares that sum to 1 (mixed clips have these), and logits
     ``[B, V]``. With ``y`` the smoothed label and ``p`` the softmax, a clip's loss is
     ``-alpha * weight * sum(y * (1 - p) ** gamma * log(p))``; a mixed clip's weight is mixed likewise. The mean over
     a batch divides by the number of clips, not by the sum of their weights.
 
-    Source: focal loss, Lin et al. 2017, arXiv:1708.02002, equation 5, for softmax as Keras generalises it; label
-    smoothing, Szegedy et al. 2016, arXiv:1512.00567, section 7. Own code, as ``keras.losses`` has both for one-hot
-    labels only, and cuts probabilities off at 1e-7 before the focal loss's logarithm.
+    ``adjustments`` are added to the logits first, here alone: what a model has to add for glosses that are
+    frequent in training is given to it, and its logits are those of equally frequent ones.
+
+    Source: logit adjustment, Menon et al. 2021, arXiv:2007.07314, equation 10; focal loss, Lin et al. 2017,
+    arXiv:1708.02002, equation 5, for softmax as Keras generalises it; label smoothing, Szegedy et al. 2016,
+    arXiv:1512.00567, section 7. Own code, as ``keras.losses`` has the latter two for one-hot labels only, and cuts
+    probabilities off at 1e-7 before the focal loss's logarithm.
 
     Args:
         label_smoothing: share of the label that is spread over all glosses.
         gamma: 0 is cross-entropy; the larger, the less do clips count that are right already.
         alpha: a factor of everything.
         class_weights: ``V`` factors; None: all 1.
+        adjustments: ``V`` numbers; None: all 0.
         name: of the loss.
     """
 
@@ -38,15 +43,20 @@ class GlossLoss(keras.losses.Loss):
         gamma: float = 0.0,
         alpha: float = 1.0,
         class_weights: Sequence[float] | None = None,
+        adjustments: Sequence[float] | None = None,
         name: str = "gloss_loss",
     ) -> None:
         super().__init__(name=name)
         self.label_smoothing, self.gamma, self.alpha = label_smoothing, gamma, alpha
         self.class_weights = None if class_weights is None else tuple(class_weights)
+        self.adjustments = None if adjustments is None else tuple(adjustments)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """``[B]`` float32 losses in nats."""
-        terms = ops.log_softmax(ops.cast(y_pred, "float32"))
+        logits = ops.cast(y_pred, "float32")
+        if self.adjustments is not None:
+            logits = logits + ops.convert_to_tensor(self.adjustments, "float32")
+        terms = ops.log_softmax(logits)
         if self.gamma:
             terms = terms * (1 - ops.exp(terms)) ** self.gamma
         of_label = _at_label(terms, y_true)
@@ -64,6 +74,7 @@ class GlossLoss(keras.losses.Loss):
             "gamma": self.gamma,
             "alpha": self.alpha,
             "class_weights": self.class_weights,
+            "adjustments": self.adjustments,
             "name": self.name,
         }
 
@@ -112,7 +123,25 @@ def build_loss(config: TrainConfig, glosses: Sequence[str], clips_per_gloss: Map
         UserError: ``class_weights`` names a gloss that the records do not have.
     """
     gamma, alpha = (config.loss.gamma, config.loss.alpha) if config.loss.name == "focal" else (0.0, 1.0)
-    return GlossLoss(config.label_smoothing, gamma, alpha, class_weights(config, glosses, clips_per_gloss))
+    weights = class_weights(config, glosses, clips_per_gloss)
+    adjustments = logit_adjustments(config.logit_adjustment, glosses, clips_per_gloss)
+    return GlossLoss(config.label_smoothing, gamma, alpha, weights, adjustments)
+
+
+def logit_adjustments(
+    strength: float, glosses: Sequence[str], clips_per_gloss: Mapping[str, int]
+) -> Sequence[float] | None:
+    """``V`` numbers, or None for none: ``strength`` times the logarithm of each gloss's number of clips.
+
+    Less their mean, as the softmax does not feel it: so a gloss without training clips, 0, is like an average one.
+    """
+    if not strength:
+        return None
+    counts = np.array([clips_per_gloss.get(gloss, 0) for gloss in glosses], np.float64)
+    present = counts > 0
+    adjustments = np.zeros(len(glosses))
+    adjustments[present] = strength * (np.log(counts[present]) - np.log(counts[present]).mean())
+    return [float(adjustment) for adjustment in adjustments]
 
 
 def class_weights(

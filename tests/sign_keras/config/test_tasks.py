@@ -22,6 +22,7 @@ SENTENCES, SIGNS = REPOSITORY / "configs/keypoint_ctc.yaml", REPOSITORY / "confi
         ("train.loss=focal", "train.loss: sentences are learnt by the CTC loss"),
         ("train.label_smoothing=0.1", "train.label_smoothing: is of cross-entropy"),
         ("train.class_weights=balanced", "train.class_weights: is of cross-entropy"),
+        ("train.logit_adjustment=1", "train.logit_adjustment: is of cross-entropy"),
         ("train.monitor=val_top1", "train.monitor: val_top1 is of isolated signs; use val_wer"),
         ("train.schedule={name: plateau, monitor: val_top1}", "train.monitor: val_top1 is of isolated signs"),
         ("evaluate.views.crops=3", "evaluate.views: averages answers to one sign"),

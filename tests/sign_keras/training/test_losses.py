@@ -2,7 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from sign_keras.training.losses import GlossLoss, accuracy_metrics, build_loss, class_weights, gloss_ids
+from sign_keras.training.losses import (
+    GlossLoss,
+    accuracy_metrics,
+    build_loss,
+    class_weights,
+    gloss_ids,
+    logit_adjustments,
+)
 from tests.sign_keras.training.tiny_learning import GLOSSES, train_config
 from tfrecords_tools.command_line import UserError
 
@@ -57,6 +64,25 @@ def test_a_mixed_clip_has_a_mixed_weight():
     np.testing.assert_allclose(of_ids, GlossLoss().call(LABELS, LOGITS) * np.array(weights)[LABELS], rtol=1e-6)
 
 
+def test_adjusted_logits_answer_as_if_glosses_were_equally_frequent():
+    """The loss is least where the softmax of the plain logits is likelihood times an even prior."""
+    clips = {"hello": 90, "thanks": 10}
+    adjustments = logit_adjustments(1.0, GLOSSES, clips)
+    np.testing.assert_allclose(adjustments, [np.log(3), -np.log(3), 0, 0], rtol=1e-6)
+    assert logit_adjustments(0.0, GLOSSES, clips) is None
+    # Clips that look the same, 9 in 10 "hello": without adjustment the best answer is 9 to 1, with it even.
+    labels = np.array([0] * 9 + [1])
+    even, uneven = np.zeros((10, 4)), np.tile(np.log([0.9, 0.1, 1e-9, 1e-9]), (10, 1))
+    even[:, 2:] = uneven[:, 2:] = -20
+
+    def loss(logits, adjustments):
+        return float(np.mean(GlossLoss(adjustments=adjustments).call(labels, logits)))
+
+    assert loss(even, adjustments) < loss(uneven, adjustments)
+    assert loss(even, None) > loss(uneven, None)
+    np.testing.assert_allclose(loss(even, adjustments), loss(uneven, None), atol=1e-6)
+
+
 def test_class_weights_by_hand():
     clips = {"hello": 6, "thanks": 3, "yes": 1}  # none of "no"
 
@@ -82,8 +108,9 @@ def test_balanced_weights_average_to_one_over_clips():
 
 
 def test_the_loss_is_what_the_configuration_says():
-    loss = build_loss(train_config(loss={"name": "focal", "gamma": 3}, label_smoothing=0.2), GLOSSES, {})
-    again = GlossLoss.from_config(loss.get_config())
+    config = train_config(loss={"name": "focal", "gamma": 3}, label_smoothing=0.2, logit_adjustment=0.5)
+    again = GlossLoss.from_config(build_loss(config, GLOSSES, {"hello": 100, "no": 1}).get_config())
+    np.testing.assert_allclose(again.adjustments, [np.log(10) / 2, 0, 0, -np.log(10) / 2])
     assert (again.gamma, again.alpha, again.label_smoothing, again.class_weights) == (3, 1, 0.2, None)
 
 
