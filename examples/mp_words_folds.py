@@ -34,6 +34,7 @@ from linked_records import link_records
 from mp_words import COMMON_TIER, LAYOUT, read_clips
 from pooled_scores import format_markdown, summarise
 from sign_keras.config import Config, load_config
+from sign_keras.studies.trainings import Training, train_all
 from signer_folds import NUM_FOLDS, SUSPECT
 from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.clips import SkippedPath
@@ -42,7 +43,6 @@ from tfrecords_tools.dataset_info import FILE_NAME, LABEL_MAP_NAME, SKIPPED_NAME
 from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.settings import add_overrides
-from trainings import Training, train_all
 
 EXAMPLE = """example:
   python examples/mp_words_folds.py --input mp_words --output data/mp_words_folds \\
@@ -239,15 +239,20 @@ def prepare(arguments: argparse.Namespace, clips: Clips) -> dict[str, Division]:
         parts, pool = clips.glosses, arguments.output / "signers"
     folders = make_parts(arguments.input, clips, parts, pool, label_map, arguments.workers)
     for division in divisions.values():
-        by_split: dict[str, list[Path]] = {}
-        for part, split in division.split_of.items():
-            by_split.setdefault(split, []).append(folders[part])
-        info = link_records(by_split, arguments.output / division.name)
-        counts = (
-            f"{split} {part.clips} clips of {len(part.signers)} signers" for split, part in info.splits.items()
-        )
-        print(f"{arguments.output / division.name}: {', '.join(counts)}", flush=True)
+        link_division(division, folders, arguments.output)
     return divisions
+
+
+def link_division(division: Division, folders: Mapping[str, Path], output: Path) -> Path:
+    """Makes a division's folder of records in ``output`` from its parts' folders, and says what is in it."""
+    by_split: dict[str, list[Path]] = {}
+    for part, split in division.split_of.items():
+        if part in folders:
+            by_split.setdefault(split, []).append(folders[part])
+    info = link_records(by_split, output / division.name)
+    counts = (f"{split} {part.clips} clips of {len(part.signers)} signers" for split, part in info.splits.items())
+    print(f"{output / division.name}: {', '.join(counts)}", flush=True)
+    return output / division.name
 
 
 def main() -> int:
