@@ -41,8 +41,11 @@ quickstart: environment
 	$(RUN) -m sign_keras.predict --model tflite/cnn_lstm.tflite data/never_seen/clips; \
 	echo "quickstart: $$(( $$(date +%s) - start )) s after the environment; open runs/cnn_lstm/report.html"
 
+# Each worker needs 2 GiB and about one core.
+TEST_WORKERS ?= 2
+
 test: environment
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 
 test-slow: environment
 	$(RUN) -m pytest -m slow

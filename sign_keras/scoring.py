@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sign_keras.config import NoSignConfig, Task, ViewsConfig
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.decoding import SentenceDecoding
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.command_line import UserError
@@ -47,7 +48,7 @@ class Recogniser(Protocol):
         """What it reads out of a clip."""
 
     @property
-    def frames_per_logit(self) -> int:
+    def frames_per_logit(self) -> FramesPerLogit:
         """Of one that reads sentences; see ``ctc.labels.logit_frames``."""
 
     @property
@@ -68,6 +69,9 @@ class Recogniser(Protocol):
 
     def logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """``[B, V]`` float32 of a batch of inputs; of sentences ``[B, T', V + 1]``."""
+
+    def outputs(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same as ``logits``, and what ``models.stages.SHOWN`` names, as far as the model has it."""
 
 
 def evaluate_artefact(

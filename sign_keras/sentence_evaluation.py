@@ -65,6 +65,14 @@ def format_sentence_summary(metrics: dict[str, Any]) -> str:
         f"whole sentences right {100 * stage['sequence_accuracy']:.1f} %, blank in "
         f"{100 * stage['blank_usage']:.1f} % of frames",
     ]
+    if selection := metrics["stage_metrics"].get("stage2"):
+        area, plain = selection["motion_roc_auc"], selection["frame_difference_roc_auc"]
+        found = (
+            ""
+            if area is None or plain is None
+            else f"; moving frames found: ROC AUC {area:.3f}, by pixels {plain:.3f}"
+        )
+        lines.append(f"frames kept: {100 * selection['keyframe_ratio']:.1f} %{found}")
     if metrics["glosses_not_in_label_map"]:
         lines.append(f"glosses that the model does not have: {', '.join(metrics['glosses_not_in_label_map'])}")
     if metrics["clips_cut"]:

@@ -12,6 +12,7 @@ from sign_keras.ctc.alignment import forced_alignments
 from sign_keras.ctc.decoding import Decoding
 from sign_keras.ctc.labels import BLANK, frames_needed, log_probabilities
 from sign_keras.error_rate import Alignment, align_sentences, error_rate_metrics, word_error_rate
+from sign_keras.stage_metrics import ClipStages, first_stages_metrics
 from tfrecords_tools.label_map import LabelMap
 
 
@@ -26,6 +27,7 @@ class SentenceLogits:
         paths: the videos they came from.
         signers: who signs; empty where not known.
         cut: media ids of clips with more frames than the recogniser takes: it saw the middle of their sentences.
+        stages: what the recogniser's stages say of each clip; empty where it has none.
     """
 
     logits: list[np.ndarray]
@@ -34,6 +36,7 @@ class SentenceLogits:
     paths: list[str]
     signers: list[str]
     cut: frozenset[str] = field(default_factory=frozenset)
+    stages: list[ClipStages] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -91,7 +94,7 @@ def sentence_metrics(
         "clips": len(clips),
         "signers": len(per_signer),
         **rates,
-        "stage_metrics": {"stage4": stage_metrics(read, label_map)},
+        "stage_metrics": first_stages_metrics(clips.stages) | {"stage4": stage_metrics(read, label_map)},
         "glosses_not_in_label_map": unknown,
         "clips_cut": len(clips.cut),
         "per_gloss": _per_gloss(read.alignments),

@@ -1,8 +1,9 @@
 """What a recogniser of sentences says of the clips of a split, and how its logits are best read."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,17 +13,21 @@ from sign_keras.ctc.kneser_ney import learn_language_model
 from sign_keras.ctc.labels import logit_frames
 from sign_keras.decoding import Decoder, SentenceDecoding, Tuning
 from sign_keras.error_rate import align_sentences, word_error_rate
+from sign_keras.inference.info import OUTPUT
 from sign_keras.scoring import BATCH_SIZE, Recogniser, clip_batches, progress
 from sign_keras.sentence_metrics import ReadSentences, SentenceLogits
+from sign_keras.stage_metrics import ClipStages
+from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.label_map import LabelMap
+from tfrecords_tools.synthetic.frame_truth import read_frame_truth
 
 if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
 
 # What tuning tries. Of equally good ones the first is taken: the least of everything.
-WEIGHTS = (0.0, 0.25, 0.5, 1.0)
-GLOSS_BONUSES = (0.0, 1.0, 2.0, 4.0)
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+GLOSS_BONUSES = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 
 
 def sentence_logits(
@@ -48,7 +53,8 @@ def sentence_logits(
     with progress(records.num_clips(split), "evaluating") as bar:
         for inputs, labels, metadata in clip_batches(records, split, records.evaluation_batches(split, batch_size)):
             gloss_ids, num_frames, num_glosses = (np.asarray(part) for part in unpacked(labels))
-            logits = artefact.logits(inputs)
+            outputs = artefact.outputs(inputs)
+            logits = outputs.pop(OUTPUT)
             lengths = logit_frames(num_frames, artefact.frames_per_logit)
             for name, values in (
                 ("media_id", found.media_ids),
@@ -62,10 +68,53 @@ def sentence_logits(
                     name = found.media_ids[len(found)]
                     raise UserError(f"{name}: the model's logits are not finite; it cannot be evaluated")
                 ids = gloss_ids[clip, : num_glosses[clip]].tolist()
-                found.references.append(tuple(matched_gloss(index, records) for index in ids))
+                reference = tuple(matched_gloss(index, records) for index in ids)
+                found.references.append(reference)
                 found.logits.append(real)
+                if outputs:
+                    one = {name: values[clip] for name, values in (outputs | inputs | metadata).items()}
+                    count = int(num_frames[clip])
+                    found.stages.append(
+                        clip_stages(one, real, count, reference, artefact.label_map, records.sampling)
+                    )
             bar.update(len(lengths))
     return found
+
+
+def clip_stages(
+    one: Mapping[str, Any],
+    logits: np.ndarray,
+    num_frames: int,
+    reference: Sequence[str],
+    label_map: LabelMap,
+    sampling: SamplingSpec,
+) -> ClipStages:
+    """What a model's stages say of a clip, and what is known of its frames.
+
+    Args:
+        one: of this clip, what the artefact gives, its inputs, and the metadata of evaluation.
+        logits: of its real frames.
+        num_frames: real ones of the clip.
+        reference: its glosses.
+        label_map: of the artefact.
+        sampling: likewise.
+    """
+    stages = {name: one[name][: len(logits)] for name in ("keyframe_indices", "frame_classes") if name in one}
+    stages |= {name: one[name][:num_frames] for name in ("frame_scores", "gloss_similarity") if name in one}
+    ids = [label_map.id(gloss) for gloss in reference] if all(gloss in label_map for gloss in reference) else None
+    changes = None
+    if "frames" in one:
+        frames = one["frames"][:num_frames].astype(np.float32)
+        changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    truth = read_frame_truth(Path(one["path"].decode("utf-8", "replace")))
+    speeds, glosses = None, None
+    places = one["frame_indices"][:num_frames]
+    if truth is not None and places.max(initial=-1) < len(truth):
+        speeds = truth.speeds(places, sampling.frame_rate or 1.0)
+        index = truth.gloss_index[places]
+        if ids is not None and index.max(initial=-1) < len(ids):
+            glosses = np.where(index >= 0, np.array([*ids, -1])[index], -1)
+    return ClipStages(logits, stages, num_frames, ids, changes, speeds, glosses)
 
 
 def _cut(records: "Records", split: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sign_keras.config import Config, EvaluateConfig, PrepareConfig, load_config
+from sign_keras.config import Config, EvaluateConfig, FourStageCTCConfig, PrepareConfig, load_config
 from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
@@ -15,6 +15,9 @@ from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
+    import keras
+    import numpy as np
+
     from sign_keras.data.dataset import Records
     from sign_keras.inference.artefact import RunArtefact
     from sign_keras.run import Run
@@ -53,6 +56,7 @@ def main() -> int:
 
     from sign_keras.data.dataset import Records
     from sign_keras.models import build_model, input_names
+    from sign_keras.models.four_stage_ctc import GLOSS_TABLE
     from sign_keras.training.trainer import train
 
     model = config.model
@@ -67,12 +71,15 @@ def main() -> int:
         records = leave_out_sentences(records, run)
 
     # Training.
-    train(
-        run,
-        records,
-        lambda: build_model(model, run.clip_input, len(run.label_map)),
-        resume=arguments.resume,
-    )
+    vectors = begin_gloss_vectors(run, records)
+
+    def build() -> keras.Model:
+        built = build_model(model, run.clip_input, len(run.label_map))
+        if vectors is not None:
+            built.get_layer(GLOSS_TABLE).set_weights([vectors])
+        return built
+
+    train(run, records, build, resume=arguments.resume)
 
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.
@@ -111,10 +118,28 @@ def leave_out_sentences(records: Records, run: Run) -> Records:
     """
     from sign_keras.data.planning import plan_training
 
-    planned = plan_training(records, unseen_sentences=run.config.data.unseen_sentences)
+    planned = plan_training(
+        records,
+        unseen_sentences=run.config.data.unseen_sentences,
+        selection_ratio=run.config.model.selection_ratio,
+    )
     listed = planned.plan.write_infeasible(run.directory)
     print(planned.summary() + (f": {listed}" if planned.plan.infeasible else ""))
     return planned.records
+
+
+def begin_gloss_vectors(run: Run, records: Records) -> np.ndarray | None:
+    """What the glosses of a model that aligns frames with them begin with; None of any other.
+
+    Raises:
+        UserError: see ``gloss_vectors.gloss_vectors``.
+    """
+    model = run.config.model
+    if not isinstance(model, FourStageCTCConfig) or model.alignment is None or model.weights != "none":
+        return None
+    from sign_keras.gloss_vectors import gloss_vectors
+
+    return gloss_vectors(model.alignment, run.label_map.glosses, records.directory)
 
 
 def prepare_records(config: Config) -> None:

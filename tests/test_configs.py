@@ -18,7 +18,7 @@ from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC, KeypointLayout
 from tfrecords_tools.sources import SOURCES
 from tfrecords_tools.synthetic.hand_shapes import LETTERS
 
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 NUM_GLOSSES = 10
 KEYPOINT_CONFIGS = (
     "keypoint_lstm",

@@ -4,6 +4,7 @@ Shared defaults live here; choices that make an experiment what it is have none,
 Unknown keys are errors, and all faults of a file are reported at once.
 """
 
+from sign_keras.config.backbones import BackboneSettings
 from sign_keras.config.data import AugmentConfig, DataConfig, MixConfig
 from sign_keras.config.experiment import Config, load_config
 from sign_keras.config.keypoint_augment import KeypointAugmentConfig
@@ -20,7 +21,6 @@ from sign_keras.config.keypoint_models import (
 from sign_keras.config.keypoints import FeaturesConfig
 from sign_keras.config.model_settings import Task
 from sign_keras.config.models import (
-    BackboneSettings,
     C3DConfig,
     CNNLSTMConfig,
     EnsembleConfig,
@@ -34,9 +34,16 @@ from sign_keras.config.models import (
 from sign_keras.config.no_sign import NonSignKind, NoSignConfig
 from sign_keras.config.records import PrepareConfig, RecordsConfig, SynthesizeConfig
 from sign_keras.config.results import DecodingConfig, EvaluateConfig, ExportConfig, ViewsConfig
+from sign_keras.config.sentence_models import (
+    AlignmentConfig,
+    FourStageCTCConfig,
+    ResNetBiLSTMCTCConfig,
+    SelectionConfig,
+)
 from sign_keras.config.training import TrainConfig
 
 __all__ = [
+    "AlignmentConfig",
     "AugmentConfig",
     "BackboneSettings",
     "C3DConfig",
@@ -48,6 +55,7 @@ __all__ = [
     "EvaluateConfig",
     "ExportConfig",
     "FeaturesConfig",
+    "FourStageCTCConfig",
     "FrameClassifierConfig",
     "KeypointAugmentConfig",
     "KeypointCTCConfig",
@@ -67,6 +75,8 @@ __all__ = [
     "R2Plus1DConfig",
     "R3DConfig",
     "RecordsConfig",
+    "ResNetBiLSTMCTCConfig",
+    "SelectionConfig",
     "SynthesizeConfig",
     "Task",
     "TrainConfig",

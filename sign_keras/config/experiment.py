@@ -48,7 +48,12 @@ class Config(Settings):
     @pydantic.model_validator(mode="after")
     def _sections_fit_the_task(self) -> "Config":
         faults = task_faults(
-            self.model.task, sampling=self.sampling, data=self.data, train=self.train, evaluate=self.evaluate
+            self.model.task,
+            sampling=self.sampling,
+            data=self.data,
+            train=self.train,
+            evaluate=self.evaluate,
+            losses=self.model.losses,
         )
         if faults:
             raise ValueError("; ".join(faults))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from sign_keras.config.ratio import FramesPerLogit
 from tfrecords_tools.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,9 +34,19 @@ class ModelSettings(Settings):
         return "isolated"
 
     @property
-    def frames_per_logit(self) -> int:
+    def frames_per_logit(self) -> FramesPerLogit:
         """Of a ``continuous`` model: how many frames of a clip make one frame of the logits."""
         return 1
+
+    @property
+    def selection_ratio(self) -> float:
+        """Of a ``continuous`` model: share of a clip's frames that it selects; all, where it selects none."""
+        return 1.0
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The losses that it learns by where there are several, and ``train.loss_weights`` weighs them."""
+        return ()
 
     def without_weights(self) -> "ModelConfig":
         """The same architecture, begun from nothing: for a model whose own weights follow."""

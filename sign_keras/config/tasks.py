@@ -3,17 +3,46 @@
 from sign_keras.config.data import DataConfig, MixConfig
 from sign_keras.config.model_settings import Task
 from sign_keras.config.results import DecodingConfig, EvaluateConfig, ViewsConfig
-from sign_keras.config.training import TrainConfig
+from sign_keras.config.training import LossWeightsConfig, TrainConfig
 from tfrecords_tools.clips import SamplingSpec
 
 
 def task_faults(
-    task: Task, *, sampling: SamplingSpec, data: DataConfig, train: TrainConfig, evaluate: EvaluateConfig
+    task: Task,
+    *,
+    sampling: SamplingSpec,
+    data: DataConfig,
+    train: TrainConfig,
+    evaluate: EvaluateConfig,
+    losses: tuple[str, ...] = (),
 ) -> list[str]:
-    """What of an experiment's sections does not go with its model's task; each with its path and what to do."""
+    """What of an experiment's sections does not go with its model's task; each with its path and what to do.
+
+    Args:
+        task: of the model.
+        sampling: section.
+        data: section.
+        train: section.
+        evaluate: section.
+        losses: ``ModelSettings.losses``.
+    """
     if task == "isolated":
-        return _isolated_faults(data, train, evaluate)
-    return _continuous_faults(sampling, data, train, evaluate)
+        return _isolated_faults(data, train, evaluate) + _loss_faults(train, losses)
+    return _continuous_faults(sampling, data, train, evaluate) + _loss_faults(train, losses)
+
+
+def _loss_faults(train: TrainConfig, losses: tuple[str, ...]) -> list[str]:
+    weighting = train.loss_weighting.name
+    if not losses:
+        given = {"loss_weights": train.loss_weights != LossWeightsConfig(), "loss_weighting": weighting != "fixed"}
+        named = [name for name, is_given in given.items() if is_given]
+        return [f"train.{name}: the model learns by one loss; leave it out" for name in named]
+    if weighting != "fixed" and "val_loss" in _monitors(train):
+        return [
+            f"train.monitor: val_loss changes with the weights that {weighting} learns, and tells no epochs apart; "
+            "use val_wer"
+        ]
+    return []
 
 
 def _isolated_faults(data: DataConfig, train: TrainConfig, evaluate: EvaluateConfig) -> list[str]:

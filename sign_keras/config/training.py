@@ -165,6 +165,60 @@ ClassWeights = Annotated[
 ]
 
 
+class FixedWeightingConfig(Settings):
+    """Losses weigh what ``train.loss_weights`` says."""
+
+    name: Literal["fixed"] = "fixed"
+
+
+class UncertaintyWeightingConfig(Settings):
+    """Weights are learned as variances of the losses, Kendall et al. 2018; they begin at ``train.loss_weights``.
+
+    Attributes:
+        rate: the longest step of a logarithm of a variance.
+    """
+
+    name: Literal["uncertainty"]
+    rate: float = pydantic.Field(0.025, gt=0, le=1)
+
+
+class GradNormWeightingConfig(Settings):
+    """Weights are such that all losses train at similar rates, Chen et al. 2018; they begin at
+    ``train.loss_weights``, whose sum they keep.
+
+    Attributes:
+        alpha: how strongly losses that have fallen less are favoured; 0: all gradients are made equally long.
+        rate: how much of the way towards the wanted weights each update goes.
+    """
+
+    name: Literal["gradnorm"]
+    alpha: float = pydantic.Field(0.12, ge=0)
+    rate: float = pydantic.Field(0.025, gt=0, le=1)
+
+
+LossWeightingConfig = Annotated[
+    FixedWeightingConfig | UncertaintyWeightingConfig | GradNormWeightingConfig,
+    pydantic.Field(discriminator="name"),
+    _named("fixed"),
+]
+
+
+class LossWeightsConfig(Settings):
+    """How much each loss of a model with several counts.
+
+    Attributes:
+        alignment: of stage 1.
+        selection: of stage 2.
+        classification: of stage 3.
+        ctc: of stage 4.
+    """
+
+    alignment: float = pydantic.Field(1.0, ge=0)
+    selection: float = pydantic.Field(0.5, ge=0)
+    classification: float = pydantic.Field(1.0, ge=0)
+    ctc: float = pydantic.Field(2.0, ge=0)
+
+
 class AdversarialWeightsConfig(Settings):
     """Gradients taken at the worst weights nearby, Wu et al. 2020.
 
@@ -191,6 +245,9 @@ class TrainConfig(Settings):
         optimizer: ``adam``, ``adamw`` or ``sgd``, and its settings.
         schedule: how all learning rates change: ``cosine``, ``cosine_restarts``, ``constant``, ``plateau``.
         loss: ``crossentropy`` or ``focal``.
+        loss_weights: of models that learn by several losses: what each is multiplied by.
+        loss_weighting: likewise: ``fixed``, ``uncertainty`` or ``gradnorm``, and its settings.
+        l2: times the sum of the squares of every weight but biases and those of normalisation, added to the loss.
         label_smoothing: share of the label that is spread over all glosses.
         class_weights: ``none``; ``balanced``, by the inverse of how many clips a gloss has; ``effective``, by
             the effective number of clips; or a weight for each gloss, 1 where none is given.
@@ -216,6 +273,9 @@ class TrainConfig(Settings):
     optimizer: OptimizerConfig = AdamConfig()
     schedule: ScheduleConfig = CosineConfig()
     loss: LossConfig = CrossentropyConfig()
+    loss_weights: LossWeightsConfig = LossWeightsConfig()
+    loss_weighting: LossWeightingConfig = FixedWeightingConfig()
+    l2: float = pydantic.Field(0.0, ge=0)
     label_smoothing: Share = 0.0
     class_weights: ClassWeights = "none"
     effective_number_beta: float = pydantic.Field(0.999, gt=0, lt=1)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from sign_keras.config.ratio import FramesPerLogit
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.label_map import LabelMap, LabelMapError
 
@@ -41,16 +42,39 @@ def frames_needed(sentence: Sequence[object]) -> int:
     return len(sentence) + sum(first == second for first, second in itertools.pairwise(sentence))
 
 
-def logit_frames(num_frames: Any, frames_per_logit: int) -> Any:
+def logit_frames(num_frames: Any, frames_per_logit: FramesPerLogit) -> Any:
     """How many frames of the logits are real where ``num_frames`` of the clip are: every started one counts.
 
-    The one place that says so, for the loss, decoding, planning and exports.
+    The one place that says so, for models, the loss, decoding, planning and exports.
 
     Args:
         num_frames: an integer, or integers in an array or tensor of any library.
-        frames_per_logit: how many frames of the clip a model makes one of.
+        frames_per_logit: how many frames of the clip a model makes one of. A model that keeps ``ceil(r n)`` of n
+            frames makes one of 1 / r; one that then puts d together, of d / r.
     """
-    return (num_frames + frames_per_logit - 1) // frames_per_logit
+    numerator, denominator = frames_per_logit.numerator, frames_per_logit.denominator
+    return (num_frames * denominator + numerator - 1) // numerator
+
+
+def frames_of_logits(
+    num_frames: int, frames_per_logit: FramesPerLogit, keyframes: np.ndarray | None = None
+) -> np.ndarray:
+    """Which frames of a clip each frame of its logits stands for.
+
+    Args:
+        num_frames: real ones of the clip.
+        frames_per_logit: see ``logit_frames``.
+        keyframes: of a model that selects frames: which it kept, in order, at least as many as there are logits.
+
+    Returns:
+        ``[frames of the logits, 2]`` int64: the first, and the one behind the last.
+    """
+    places = np.arange(logit_frames(num_frames, frames_per_logit))
+    if keyframes is not None:
+        first = np.asarray(keyframes, np.int64)[: len(places)]
+        return np.stack([first, first + 1], axis=1)
+    step = int(frames_per_logit)
+    return np.stack([places * step, np.minimum((places + 1) * step, num_frames)], axis=1)
 
 
 def log_probabilities(logits: np.ndarray, num_frames: np.ndarray | Sequence[int]) -> np.ndarray:

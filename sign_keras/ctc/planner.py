@@ -8,19 +8,17 @@ of which it is not has an infinite loss, and belongs out of training, and on a l
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from sign_keras.config.ratio import FramesPerLogit, ratio_share
 from sign_keras.ctc.labels import frames_needed, logit_frames
 from tfrecords_tools.command_line import writing
 
 INFEASIBLE_NAME = "infeasible.csv"
-# Ratios are kept to this denominator, so that a share of frames can be counted in whole numbers, within graphs too.
-RATIO_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -177,40 +175,26 @@ def plan_clips(
 def frames_left(num_frames: int, ratio: float = 1.0, downsampling: int = 1) -> int:
     """``ceil(ceil(ratio * num_frames) / downsampling)``, exactly.
 
-    In floating point, ``0.07 * 100`` is above 7 and would keep 8. A model that is to keep the same frames counts in
-    whole numbers too: ``(num_frames * share.numerator + share.denominator - 1) // share.denominator``.
+    In floating point, ``0.07 * 100`` is above 7 and would keep 8.
 
     Raises:
         ValueError: as in ``plan_clips``.
     """
     if num_frames < 0 or downsampling < 1:
         raise ValueError(f"{num_frames} frames, downsampled by {downsampling}; expected 0, 1, ... and 1, 2, ...")
-    left: int = logit_frames(math.ceil(ratio_share(ratio) * num_frames), downsampling)
+    left: int = logit_frames(num_frames, downsampling / ratio_share(ratio))
     return left
 
 
-def ratio_share(ratio: float) -> Fraction:
-    """A ratio as the fraction that is meant, of a denominator of at most ``RATIO_STEPS``: 0.7 is 7/10.
-
-    Raises:
-        ValueError: it is not in (0, 1], or so small that it comes to nothing.
-    """
-    share = Fraction(ratio).limit_denominator(RATIO_STEPS) if math.isfinite(ratio) else Fraction(0)
-    if not 0 < share <= 1 or ratio > 1:
-        raise ValueError(f"selection ratio {ratio:g}; expected a number above 0 (from {1 / RATIO_STEPS:g}), to 1")
-    return share
-
-
-def fewest_frames(needed: Any, downsampling: int) -> Any:
+def fewest_frames(needed: Any, frames_per_logit: FramesPerLogit) -> Any:
     """The fewest frames that leave so many, at least one, of the logits; integers of any library."""
-    return (needed - 1) * downsampling + 1
+    return (needed - 1) * frames_per_logit.numerator // frames_per_logit.denominator + 1
 
 
 def _planned(clip: SentenceClip, share: Fraction, downsampling: int, longest: int | None) -> PlannedClip:
     needed = frames_needed(clip.glosses)
     selected = fewest_frames(needed, downsampling) if needed else 0
-    # More frames than (selected - 1) / share: the next whole number.
-    fewest = math.floor(Fraction(selected - 1) / share) + 1 if selected else 0
+    fewest = fewest_frames(needed, downsampling / share) if needed else 0
     return PlannedClip(
         path=clip.path,
         num_frames=clip.num_frames,

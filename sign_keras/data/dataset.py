@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, MixConfig, NoSignConfig, Task
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.planner import SentenceClip
 from sign_keras.data.clip import Inputs, prepare_clip
 from sign_keras.data.draws import Draw, draw
@@ -20,6 +21,7 @@ from sign_keras.data.mixing import draw_mix, mix
 from sign_keras.data.no_sign import feasible_kinds, make_non_sign, model_label_map
 from sign_keras.data.oversampling import balanced_counts, redeal
 from sign_keras.data.parsing import parse_record
+from sign_keras.data.sampling import sample_moments
 from sign_keras.data.sentences import keep_whole, read_sentences, sentence_label
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
@@ -56,7 +58,7 @@ class Records:
     sampling: SamplingSpec
     input_names: tuple[str, ...]
     task: Task = "isolated"
-    frames_per_logit: int = 1
+    frames_per_logit: FramesPerLogit = 1
     left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
@@ -66,7 +68,7 @@ class Records:
         sampling: SamplingSpec,
         input_names: Sequence[str],
         task: Task = "isolated",
-        frames_per_logit: int = 1,
+        frames_per_logit: FramesPerLogit = 1,
     ) -> "Records":
         """Opens a folder.
 
@@ -170,7 +172,8 @@ class Records:
         """Every clip of a split exactly once, in a fixed order: ``(inputs, label [B] int32, metadata)``.
 
         Labels of sentences are ``[B, 2 + L]``, as in training. ``metadata`` maps ``METADATA`` to ``[B]`` strings, a
-        sentence's glosses with spaces between them; ``view`` is one of ``views.make_views``.
+        sentence's glosses with spaces between them, and for sentences ``frame_indices`` to ``[B, T]`` int32, which
+        frame of the record each one is; ``view`` is one of ``views.make_views``.
 
         Raises:
             UserError: the split is empty or a shard is damaged.
@@ -178,6 +181,8 @@ class Records:
 
         def prepare(parsed: Inputs) -> tuple[Inputs, tf.Tensor, Inputs]:
             metadata = {name: parsed[name] for name in METADATA if name != "gloss"}
+            if self.task == "continuous":
+                metadata["frame_indices"] = sample_moments(parsed["timestamps"], self.sampling).indices
             inputs = self.prepare(parsed, drawn=view)
             return (
                 inputs,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from sign_keras.config.ratio import ratio_share
 from sign_keras.ctc.planner import Plan, SentenceClip, plan_clips
 from sign_keras.data.dataset import Records
 from tfrecords_tools.clips import SPLITS
@@ -38,21 +39,21 @@ class TrainingPlan:
         return line
 
 
-def plan_training(records: Records, *, unseen_sentences: bool) -> TrainingPlan:
+def plan_training(records: Records, *, unseen_sentences: bool, selection_ratio: float = 1.0) -> TrainingPlan:
     """Leaves out clips that cannot carry their glosses or would be cut, and sentences of other splits if wanted.
 
     Args:
         records: opened for sentences.
         unseen_sentences: see ``DataConfig``.
+        selection_ratio: share of a clip's frames that the model selects.
 
     Raises:
         UserError: no clip would be left to train on, or to validate; or a shard is damaged.
     """
     held = {split: records.sentences(split) for split in SPLITS if records.num_clips(split)}
+    downsampling = int(records.frames_per_logit * ratio_share(selection_ratio))
     plans = {
-        split: plan_clips(
-            held.get(split, []), downsampling=records.frames_per_logit, longest=records.sampling.num_frames
-        )
+        split: plan_clips(held.get(split, []), selection_ratio, downsampling, records.sampling.num_frames)
         for split in USED
     }
     for split, plan in plans.items():

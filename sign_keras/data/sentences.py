@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.planner import SentenceClip, fewest_frames
 from sign_keras.data.draws import Draw
 from sign_keras.data.sampling import clip_frames, clip_seconds
@@ -30,7 +31,7 @@ def sentence_label(parsed: Inputs, frame_mask: tf.Tensor) -> tf.Tensor:
     return tf.concat([num_frames[tf.newaxis], glosses, [0]], axis=0)
 
 
-def keep_whole(drawn: Draw, parsed: Inputs, sampling: SamplingSpec, frames_per_logit: int) -> Draw:
+def keep_whole(drawn: Draw, parsed: Inputs, sampling: SamplingSpec, frames_per_logit: FramesPerLogit) -> Draw:
     """An augmentation whose change of speed neither cuts a clip's sentence nor leaves it too few frames.
 
     Slower signing needs more frames, of which a model takes ``num_frames``; faster signing leaves fewer, of which

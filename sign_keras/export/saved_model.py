@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from sign_keras.inference.info import OUTPUT, SIGNATURE, STEP
+from sign_keras.models.stages import SHOWN, stage_tensors, with_stages
 from tfrecords_tools.command_line import quiet_stderr
 
 
@@ -18,7 +19,8 @@ def write_saved_model(
 ) -> None:
     """Writes a model's inference graph with its signatures.
 
-    ``serving_default``: the model's inputs by name to ``logits`` float32, ``[B, V]`` or ``[B, T', V + 1]``.
+    ``serving_default``: the model's inputs by name to ``logits`` float32, ``[B, V]`` or ``[B, T', V + 1]``, and
+    what ``models.stages.SHOWN`` names, as far as the model has it.
     ``step``, where there is a step model: ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to ``logits`` and
     the new ``state``.
 
@@ -33,8 +35,13 @@ def write_saved_model(
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False
 
+    shown = with_stages(model, SHOWN) if stage_tensors(model) else None
+
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {OUTPUT: model(inputs, training=False)}
+        if shown is None:
+            return {OUTPUT: model(inputs, training=False)}
+        logits, stages = shown(inputs, training=False)
+        return {OUTPUT: logits, **stages}
 
     signatures = {SIGNATURE: _trace(serve, model, batch_size)}
     if step_model is not None:

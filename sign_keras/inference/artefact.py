@@ -11,6 +11,7 @@ import numpy as np
 from sign_keras.calibration import accepted, sign_scores, softmax
 from sign_keras.confidence import SIGN_THRESHOLD
 from sign_keras.config import Task
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.decoding import SentenceDecoding
 from sign_keras.inference.description import describe
 from sign_keras.inference.info import (
@@ -23,6 +24,7 @@ from sign_keras.inference.info import (
     read_from_tflite,
 )
 from sign_keras.models.embedding import EMBEDDING, with_embedding
+from sign_keras.models.stages import SHOWN, stage_tensors, with_stages
 from sign_keras.models.streaming import STATE, build_step_model
 from sign_keras.run import Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
@@ -76,7 +78,7 @@ class Artefact(abc.ABC):
         return self.info.task
 
     @property
-    def frames_per_logit(self) -> int:
+    def frames_per_logit(self) -> FramesPerLogit:
         """Of sentences: how many frames of a clip make one frame of the logits."""
         return self.info.frames_per_logit
 
@@ -101,15 +103,20 @@ class Artefact(abc.ABC):
         return self.info.input_names
 
     @abc.abstractmethod
-    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs the model.
 
         Args:
             inputs: what ``data.dataset.prepare_clip`` makes, stacked: each of ``input_names`` as ``[B, T, ...]``.
 
         Returns:
-            ``[B, V]`` float32, unnormalised; of sentences ``[B, T', V + 1]``, the blank first.
+            ``logits`` ``[B, V]`` float32, unnormalised; of sentences ``[B, T', V + 1]``, the blank first. Beside
+            them what ``models.stages.SHOWN`` names, as far as the model has it.
         """
+
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The ``logits`` of ``outputs``."""
+        return self.outputs(inputs)[OUTPUT]
 
     @property
     def streams(self) -> bool:
@@ -187,17 +194,21 @@ class RunArtefact(Artefact):
         with _float32_policy():
             self.model = run.load_model()
             self._with_embedding = with_embedding(self.model) if self.task == "isolated" else None
+            self._shown = with_stages(self.model, SHOWN) if stage_tensors(self.model) else None
             self.step_model = build_step_model(self.model) if run.config.model.is_causal else None
 
     def refresh(self) -> None:
         """Reads the run's description again, once something new was measured."""
         self.info = describe(self._run)
 
-    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``."""
-        if self._with_embedding is None:
-            return np.asarray(self.model.predict_on_batch(self._inputs(inputs)), np.float32)
-        return self.logits_and_embeddings(inputs)[0]
+        if self._with_embedding is not None:
+            return {OUTPUT: self.logits_and_embeddings(inputs)[0]}
+        if self._shown is not None:
+            logits, shown = self._shown.predict_on_batch(self._inputs(inputs))
+            return {OUTPUT: np.asarray(logits, np.float32), **shown}
+        return {OUTPUT: np.asarray(self.model.predict_on_batch(self._inputs(inputs)), np.float32)}
 
     def _inputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: inputs[name] for name in self.input_names}
@@ -243,12 +254,12 @@ class SavedModelArtefact(Artefact):
         except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"{directory}: cannot be loaded ({_first_line(error)}); export the run again") from None
 
-    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``."""
         import tensorflow as tf
 
         outputs = self._run(**{name: tf.constant(inputs[name]) for name in self.input_names})
-        return np.asarray(outputs[OUTPUT].numpy(), np.float32)
+        return {name: value.numpy() for name, value in outputs.items()}
 
     @property
     def state_size(self) -> int:
@@ -288,14 +299,14 @@ class TFLiteArtefact(Artefact):
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path}: cannot be loaded ({_first_line(error)}); export the run again") from None
 
-    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``; the file holds a batch of one, so clips go through it one by one."""
         num_clips = len(inputs[self.input_names[0]])
         rows = [
-            self._run(**{name: inputs[name][clip : clip + 1] for name in self.input_names})[OUTPUT]
+            self._run(**{name: inputs[name][clip : clip + 1] for name in self.input_names})
             for clip in range(num_clips)
         ]
-        return np.concatenate(rows).astype(np.float32)
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     @property
     def state_size(self) -> int:

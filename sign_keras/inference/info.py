@@ -8,6 +8,7 @@ gloss a line, in the order of the logits), for apps that want no more than the n
 
 import importlib.metadata
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -48,8 +49,9 @@ class ArtefactInfo(Settings):
             logits ``[B, T', V + 1]``.
         glosses: gloss of each logit; of sentences, logit 0 is the blank, and gloss i is logit i + 1.
         blank: the blank's logit; None where there is none.
-        frames_per_logit: of sentences: how many frames of a clip make one frame of the logits. Of a clip of n real
-            frames, the first ``ceil(n / frames_per_logit)`` are real.
+        frames_per_logit: of sentences: how many frames of a clip make one frame of the logits, a whole number, or a
+            fraction such as "10/7" where the model selects frames. Of a clip of n real frames, the first
+            ``ceil(n / frames_per_logit)`` are real.
         decoding: of sentences: how logits are read, the language model included.
         clip_spec: how a video becomes the model's input, sampling included.
         input_names: the model's inputs among ``frames``, ``keypoints`` and ``frame_mask``.
@@ -68,7 +70,7 @@ class ArtefactInfo(Settings):
     task: Task = "isolated"
     glosses: tuple[str, ...] = pydantic.Field(min_length=1)
     blank: Literal[0] | None = None
-    frames_per_logit: int = pydantic.Field(1, ge=1)
+    frames_per_logit: pydantic.PositiveInt | Fraction = 1
     decoding: SentenceDecoding | None = None
     clip_spec: ClipSpec
     input_names: tuple[str, ...] = pydantic.Field(min_length=1)

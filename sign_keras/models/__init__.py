@@ -10,6 +10,7 @@ from sign_keras.models.c3d import build_c3d
 from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.models.cnn_lstm import build_cnn_lstm
 from sign_keras.models.ensemble import average_models
+from sign_keras.models.four_stage_ctc import build_four_stage_ctc
 from sign_keras.models.frame_classifier import build_frame_classifier
 from sign_keras.models.keypoint_conv_transformer import build_keypoint_conv_transformer
 from sign_keras.models.keypoint_ctc import build_keypoint_ctc
@@ -20,6 +21,7 @@ from sign_keras.models.mc3 import build_mc3
 from sign_keras.models.pretrained import load_pretrained
 from sign_keras.models.r2plus1d import build_r2plus1d
 from sign_keras.models.r3d import build_r3d
+from sign_keras.models.resnet_bilstm_ctc import build_resnet_bilstm_ctc
 from tfrecords_tools.clips import SamplingSpec
 
 # Builders take (configuration, ClipInput, number of glosses), each a configuration of its own.
@@ -35,6 +37,8 @@ ARCHITECTURES: dict[str, Any] = {
     "keypoint_transformer": build_keypoint_transformer,
     "keypoint_conv_transformer": build_keypoint_conv_transformer,
     "keypoint_ctc": build_keypoint_ctc,
+    "resnet_bilstm_ctc": build_resnet_bilstm_ctc,
+    "four_stage_ctc": build_four_stage_ctc,
 }
 
 

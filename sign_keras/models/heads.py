@@ -8,8 +8,9 @@ from sign_keras.models.late_dropout import LateDropout
 from sign_keras.models.layers import AttentionPooling
 from sign_keras.models.time_mean import TimeMean
 
-# The layers below, by the names that they carry in every model: what a file of another task's weights lacks.
-HEAD_LAYERS = ("attention_pooling", "logits")
+# The layers below, and those of stages with numbers for each gloss, by the names that they carry in every model:
+# what a file of another task's weights lacks.
+HEAD_LAYERS = ("attention_pooling", "logits", "frame_classes", "text")
 
 
 def classification_head(features: Any, num_glosses: int, dropout: float, dropout_first_epoch: int = 1) -> Any:

@@ -5,8 +5,6 @@ configuration says so, and recurrent layers go over what is left, as a bidirecti
 of continuous signing (Min et al. 2021, arXiv:2104.02330, section 3.1).
 """
 
-from typing import Any
-
 import keras
 
 from sign_keras.config import KeypointCTCConfig
@@ -14,6 +12,7 @@ from sign_keras.models.clip_inputs import ClipInput, keypoint_inputs
 from sign_keras.models.features.layer import KeypointFeatures
 from sign_keras.models.heads import sentence_head
 from sign_keras.models.keypoint_conv_transformer import frame_network
+from sign_keras.models.recurrent import recurrent_layers
 from sign_keras.models.time_downsampling import TimeDownsampling
 
 
@@ -41,12 +40,6 @@ def build_keypoint_ctc(config: KeypointCTCConfig, clip: ClipInput, num_glosses: 
         downsample = TimeDownsampling(config.downsampling, name="downsample")
         features = downsample(features, mask=mask)
         mask = None if mask is None else downsample.mask_of_moments(mask)
-    for number, units in enumerate(config.lstm_units, start=1):
-        if config.lstm_dropout:
-            features = keras.layers.Dropout(config.lstm_dropout, name=f"lstm_dropout{number}")(features)
-        recurrent: Any = keras.layers.LSTM(units, return_sequences=True, name=f"lstm{number}")
-        if not config.causal:
-            recurrent = keras.layers.Bidirectional(recurrent, name=recurrent.name)
-        features = recurrent(features, mask=mask)
+    features = recurrent_layers(features, config.lstm_units, config.lstm_dropout, mask, both_ways=not config.causal)
     logits = sentence_head(features, num_glosses, config.dropout, config.dropout_first_epoch)
     return keras.Model(inputs, logits, name="keypoint_ctc")

@@ -84,7 +84,7 @@ def _from_edge_to_edge(cells: np.ndarray, count: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="sign_keras")
 class Motion(keras.layers.Layer):
-    """How features change over time: ``[B, T, D]`` to ``[B, T, D * len(lags)]``.
+    """How features change over time: ``[B, T, D]`` to ``[B, T, D * len(lags)]``; maps ``[B, T, H, W, D]`` likewise.
 
     For each lag, the difference to the frame that many frames before, times ``scale`` (movements between
     neighbouring frames are small beside places); zero where there is no such frame. Places differ from signer to
@@ -101,7 +101,8 @@ class Motion(keras.layers.Layer):
         blocks = []
         for lag in self.lags:
             moved = self.scale * (inputs[:, lag:] - inputs[:, :-lag])
-            blocks.append(keras.ops.pad(moved, ((0, 0), (min(lag, inputs.shape[1]), 0), (0, 0))))
+            others = ((0, 0),) * (len(inputs.shape) - 2)
+            blocks.append(keras.ops.pad(moved, ((0, 0), (min(lag, inputs.shape[1]), 0), *others)))
         return keras.ops.concatenate(blocks, axis=-1)
 
     def get_config(self) -> dict[str, Any]:

@@ -31,6 +31,26 @@ SCORING_NAMES = {
     "unit_costs": "every error costs the same",
     "sclite": "as NIST's sclite: substitution 4, deletion and insertion 3",
 }
+# Of the stages in front of CTC: what each figure says.
+STAGE_FIGURES = {
+    "stage1": {
+        "mean_similarity": "cosine of a frame and the gloss that it belongs to, mean",
+        "std_similarity": "the same, standard deviation",
+        "alignment_quality": "frames that look more like their gloss than like any other",
+    },
+    "stage2": {
+        "keyframe_ratio": "frames that are kept",
+        "selection_entropy": "entropy of the scores, as a share of the largest",
+        "motion_detection_accuracy": "frames that are kept and move, or are dropped and stand still",
+        "motion_roc_auc": "how often a moving frame has a better score than a still one",
+        "frame_difference_roc_auc": "the same of the plain difference of pixels",
+        "moving_ratio": "frames that really move",
+    },
+    "stage3": {
+        "frame_accuracy": "kept frames within signs whose class is the gloss signed",
+        "temporal_consistency": "neighbouring frames of the same class",
+    },
+}
 MOST_SENTENCES = 12
 MOST_CONFUSIONS = 10
 
@@ -64,6 +84,7 @@ def render_sentences(
         name=name,
         metrics=metrics,
         stage=metrics["stage_metrics"]["stage4"],
+        stages=stage_rows(metrics["stage_metrics"]),
         people=findings.people(metrics, run),
         rates=[metrics["word_error_rate"], metrics["word_error_rate_sclite"]],
         scoring_names=SCORING_NAMES,
@@ -75,6 +96,16 @@ def render_sentences(
         inserted=_most(metrics, "inserted"),
         records=records,
     )
+
+
+def stage_rows(stages: dict[str, dict[str, Any]]) -> list[tuple[str, str, float | None]]:
+    """``(stage, what a figure says, figure)`` of the stages in front of CTC, as far as the model has them."""
+    return [
+        (stage.removeprefix("stage"), meaning, stages[stage][name])
+        for stage, figures in STAGE_FIGURES.items()
+        if stage in stages
+        for name, meaning in figures.items()
+    ]
 
 
 def worst_sentences(read: ReadSentences) -> list[dict[str, Any]]:

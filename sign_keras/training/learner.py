@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,8 +11,25 @@ from sign_keras.training.adversarial import AdversarialWeights
 from sign_keras.training.averaging import WeightAverages
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import running_statistics
+from sign_keras.training.stage_learning import StageLearning
 
 Tensors = Any  # a tensor, or a dictionary of tensors
+
+
+class Computed(NamedTuple):
+    """What one pass over a device's clips gives.
+
+    Attributes:
+        gradients: this device's share of the gradient by each weight.
+        losses: ``[n]``, or ``[n, L]`` of a model with several losses, not weighted.
+        logits: of its n clips.
+        by_loss: where losses are balanced by it, this device's share of each loss's gradient at the shared weights.
+    """
+
+    gradients: list[Any]
+    losses: Any
+    logits: Any
+    by_loss: list[list[Any]]
 
 
 class Learner(keras.Model):
@@ -36,6 +53,12 @@ class Learner(keras.Model):
         self.averages: WeightAverages | None = None
         self.confusion: ConfusionCounts | None = None
         self.adversary: AdversarialWeights | None = None
+        self.stages: StageLearning | None = None
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Keras's, and the means of several losses."""
+        return [*super().metrics, *([] if self.stages is None else self.stages.means)]
 
     def weights_to_keep(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that validation saw: the averages, where there are any."""
@@ -50,7 +73,8 @@ class Learner(keras.Model):
         total = tf.shape(labels)[0]
         if several_devices:
             total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
-        gradients, losses, logits = self._gradients(inputs, labels, total, weights)
+        computed = self._gradients(inputs, labels, total, weights)
+        gradients = computed.gradients
         if several_devices:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
             self._share_running_statistics(context)
@@ -58,19 +82,31 @@ class Learner(keras.Model):
             perturbed = self.adversary.perturb(weights, gradients)
             # Nothing is assigned in this scope, running statistics neither.
             with keras.StatelessScope(zip(weights, perturbed, strict=True), collect_losses=True):
-                gradients, _, _ = self._gradients(inputs, labels, total, perturbed)
+                gradients = self._gradients(inputs, labels, total, perturbed).gradients
             if several_devices:
                 gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         self.optimizer.apply(gradients, weights)
         if self.averages is not None:
             self.averages.update(self.optimizer.iterations)
-        self._track_loss(losses)
-        return self.compute_metrics(inputs, labels, logits)
+        self._track_loss(computed.losses)
+        if self.stages is not None:
+            self.stages.update(computed.losses, computed.by_loss, total)
+        return self.compute_metrics(inputs, labels, computed.logits)
 
-    def _gradients(
-        self, inputs: Tensors, labels: Any, total: Any, weights: list[Any]
-    ) -> tuple[list[Any], Any, Any]:
-        """This device's share of the gradient by ``weights``, ``[n]`` losses and the logits of its clips.
+    def _forward(self, inputs: Tensors, labels: Any, *, training: bool) -> tuple[Any, Any]:
+        """Logits and losses of clips, the latter as ``Computed`` has them."""
+        if self.stages is not None:
+            outputs = self.stages.model(inputs, training=training)
+            return outputs[0], self.stages.losses.call(labels, outputs)
+        logits = self(inputs, training=training)
+        return logits, self.loss.call(labels, logits)
+
+    def _weighted(self, losses: Any) -> Any:
+        """``[n]`` of what ``_forward`` gives."""
+        return losses if self.stages is None else tf.linalg.matvec(losses, self.stages.weighting.weights())
+
+    def _gradients(self, inputs: Tensors, labels: Any, total: Any, weights: list[Any]) -> Computed:
+        """One pass over this device's clips.
 
         Args:
             inputs: of ``[n, ...]``.
@@ -81,29 +117,36 @@ class Learner(keras.Model):
         context, num_clips = tf.distribute.get_replica_context(), tf.shape(labels)[0]
         gradients: list[Any] = []
         losses, logits = [], []
+        by_loss: list[list[Any]] = []
+        balanced = self.stages is not None and self.stages.weighting.needs_gradients
         for part_inputs, part_labels, is_new in self._parts(inputs, labels, num_clips, gradients):
-            with tf.GradientTape() as tape:
+            with tf.GradientTape(persistent=balanced) as tape:
                 tape.watch([weight for weight in weights if not isinstance(weight, keras.Variable)])
-                part_logits = self(part_inputs, training=True)
-                part_losses = self.loss.call(part_labels, part_logits)
+                part_logits, part_losses = self._forward(part_inputs, part_labels, training=True)
                 if is_new is not None:
-                    part_losses = part_losses * is_new
-                loss = tf.reduce_sum(part_losses) / tf.cast(total, tf.float32)
+                    part_losses = part_losses * (is_new if part_losses.shape.rank == 1 else is_new[:, None])
+                sums = tf.unstack(tf.reduce_sum(part_losses, axis=0)) if balanced else []
+                loss = tf.reduce_sum(self._weighted(part_losses)) / tf.cast(total, tf.float32)
                 if self.losses:  # regularisation: once, over all parts and devices
                     loss += tf.add_n(self.losses) / (self._accumulate_steps * context.num_replicas_in_sync)
                 loss = self.optimizer.scale_loss(loss)
             part = tape.gradient(loss, weights, unconnected_gradients="zero")
             part = [tf.convert_to_tensor(gradient) for gradient in part]
-            gradients[:] = [a + b for a, b in zip(gradients, part, strict=True)] if gradients else part
+            gradients[:] = _added(gradients, part)
+            if self.stages is not None and balanced:
+                shared = self.stages.shared
+                of_part = [tape.gradient(one, shared, unconnected_gradients="zero") for one in sums]
+                by_loss = [_added(a, b) for a, b in zip(by_loss or [[]] * len(sums), of_part, strict=True)]
+            del tape
             losses.append(part_losses)
             logits.append(part_logits)
-        return gradients, tf.concat(losses, 0)[:num_clips], tf.concat(logits, 0)[:num_clips]
+        return Computed(gradients, tf.concat(losses, 0)[:num_clips], tf.concat(logits, 0)[:num_clips], by_loss)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Validation of one batch."""
         inputs, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self(inputs, training=False)
-        self._track_loss(self.loss.call(labels, logits))
+        logits, losses = self._forward(inputs, labels, training=False)
+        self._track_loss(losses)
         if self.confusion is not None:
             self.confusion.update(labels, logits)
         return self.compute_metrics(inputs, labels, logits)
@@ -142,7 +185,9 @@ class Learner(keras.Model):
                 variable.assign(mean)
 
     def _track_loss(self, losses: Any) -> None:
-        self._loss_tracker.update_state(losses)
+        self._loss_tracker.update_state(self._weighted(losses))
+        if self.stages is not None:
+            self.stages.track(losses)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Keras averages the first batch over devices, which fails where it does not divide evenly."""
@@ -154,3 +199,8 @@ class Learner(keras.Model):
                 break
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)
+
+
+def _added(sums: list[Any], more: list[Any]) -> list[Any]:
+    """Sums of tensors one by one; at first there are none."""
+    return [a + b for a, b in zip(sums, more, strict=True)] if sums else more

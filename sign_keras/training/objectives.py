@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import keras
 
-from sign_keras.config import ModelConfig, TrainConfig
+from sign_keras.config import FourStageCTCConfig, ModelConfig, TrainConfig
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.losses import accuracy_metrics, build_loss
 from sign_keras.training.sentence_loss import SentenceLoss
+from sign_keras.training.stage_losses import StageLosses
 from sign_keras.training.word_errors import WordErrorRate
 
 
@@ -21,12 +23,14 @@ class Objective:
         metrics: of both, in training and validation.
         confusion: counts of each validation; None where no answer is one gloss.
         compiles: whether XLA can compile all of it.
+        stages: losses of a model in stages, which it learns by in place of ``loss``; None where there is one loss.
     """
 
     loss: keras.losses.Loss
     metrics: list[keras.metrics.Metric]
     confusion: ConfusionCounts | None
     compiles: bool = True
+    stages: StageLosses | None = None
 
 
 def isolated_objective(
@@ -46,15 +50,15 @@ def isolated_objective(
     return Objective(loss, accuracy_metrics(len(glosses)), ConfusionCounts(len(glosses)))
 
 
-def sentence_objective(frames_per_logit: int) -> Objective:
+def sentence_objective(frames_per_logit: FramesPerLogit, stages: StageLosses | None = None) -> Objective:
     """A sentence: CTC loss, and the word error rate of the likeliest path.
 
     Args:
         frames_per_logit: of the model.
+        stages: its losses, where it has several.
     """
-    return Objective(
-        SentenceLoss(frames_per_logit), [WordErrorRate(frames_per_logit)], confusion=None, compiles=False
-    )
+    loss, metrics = SentenceLoss(frames_per_logit), [WordErrorRate(frames_per_logit)]
+    return Objective(loss, metrics, confusion=None, compiles=False, stages=stages)
 
 
 def objective_of(
@@ -62,5 +66,6 @@ def objective_of(
 ) -> Objective:
     """The objective of a configuration's ``model`` section; other arguments as for ``isolated_objective``."""
     if model.task == "continuous":
-        return sentence_objective(model.frames_per_logit)
+        stages = StageLosses(model) if isinstance(model, FourStageCTCConfig) else None
+        return sentence_objective(model.frames_per_logit, stages)
     return isolated_objective(config, glosses, clips_per_gloss)

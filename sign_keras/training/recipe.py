@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from sign_keras.config import TrainConfig
+from sign_keras.models.stages import with_stages
 from sign_keras.training.adversarial import AdversarialWeights, StartAdversarialWeights
 from sign_keras.training.averaging import ValidateAverages, WeightAverages
 from sign_keras.training.checkpoints import TrainingState
@@ -13,9 +14,16 @@ from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
 from sign_keras.training.late_dropout import StartLateDropout
 from sign_keras.training.learner import Learner
+from sign_keras.training.loss_weighting import LogLossWeights, build_weighting
 from sign_keras.training.objectives import Objective
-from sign_keras.training.optimizers import build_optimizer, plan_weights
+from sign_keras.training.optimizers import build_optimizer, decays, plan_weights
 from sign_keras.training.schedules import ConstantRate, LowerOnPlateau, build_schedule
+from sign_keras.training.stage_learning import StageLearning
+from sign_keras.training.stage_losses import StageLosses
+from tfrecords_tools.command_line import UserError
+
+# Of a model in stages: the layer in front of all of them.
+SHARED_STAGE = "projection"
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,13 @@ class Recipe:
 
     def callbacks_before_saving(self) -> list[keras.callbacks.Callback]:
         """Callbacks that set up an epoch and its validation."""
-        averages = self.learner.averages
+        averages, stages = self.learner.averages, self.learner.stages
         return [
             UnfreezeStages(self.freezing),
             StartLateDropout(),
             StartAdversarialWeights(),
             *([] if averages is None else [ValidateAverages(averages)]),
+            *([] if stages is None else [LogLossWeights(stages.weighting)]),
         ]
 
     def callbacks_after_saving(self, state: TrainingState) -> list[keras.callbacks.Callback]:
@@ -72,6 +81,9 @@ def prepare(model: keras.Model, config: TrainConfig, *, updates_per_epoch: int, 
     learner = Learner(model, config.accumulate_steps)
     # The optimiser's state covers all weights that ever learn, so that it need not change when some begin to.
     weights = freezing.ever_learning()
+    if config.l2:
+        for weight in filter(decays, weights):
+            weight.regularizer = keras.regularizers.L2(config.l2)
     averaged = [*weights, *running_statistics(model)]
     plans = plan_weights(
         model,
@@ -93,5 +105,25 @@ def prepare(model: keras.Model, config: TrainConfig, *, updates_per_epoch: int, 
     if config.adversarial_weights is not None:
         learner.adversary = AdversarialWeights(config.adversarial_weights)
     learner.confusion = objective.confusion
+    if objective.stages is not None:
+        learner.stages = _stage_learning(model, config, objective.stages, learner.optimizer)
     freezing.set_epoch(1)
     return Recipe(learner, config, freezing, plateau, objective.confusion)
+
+
+def _stage_learning(
+    model: keras.Model, config: TrainConfig, losses: StageLosses, optimizer: keras.optimizers.Optimizer
+) -> StageLearning:
+    """How a model in stages learns by several losses.
+
+    Raises:
+        UserError: losses cannot be balanced as the configuration says.
+    """
+    weighting = build_weighting(config, losses.names, optimizer)
+    shared = list(model.get_layer(SHARED_STAGE).trainable_variables)
+    if weighting.needs_gradients and not shared:
+        raise UserError(
+            f"train.loss_weighting=gradnorm: balances gradients at the stage {SHARED_STAGE}, which is frozen; let "
+            "it learn, or take another weighting"
+        )
+    return StageLearning(with_stages(model), losses, weighting, shared)

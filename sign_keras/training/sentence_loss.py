@@ -1,9 +1,11 @@
 """The loss of sentences."""
 
+from fractions import Fraction
 from typing import Any
 
 import keras
 
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.labels import logit_frames
 from sign_keras.ctc.loss import ctc_losses, unpacked
 
@@ -19,9 +21,9 @@ class SentenceLoss(keras.losses.Loss):
         name: of the loss.
     """
 
-    def __init__(self, frames_per_logit: int = 1, name: str = "sentence_loss") -> None:
+    def __init__(self, frames_per_logit: FramesPerLogit | str = 1, name: str = "sentence_loss") -> None:
         super().__init__(name=name)
-        self.frames_per_logit = frames_per_logit
+        self.frames_per_logit = Fraction(frames_per_logit)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """``[B]`` float32 losses."""
@@ -30,4 +32,4 @@ class SentenceLoss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, object]:
         """Constructor arguments."""
-        return {"frames_per_logit": self.frames_per_logit, "name": self.name}
+        return {"frames_per_logit": str(self.frames_per_logit), "name": self.name}

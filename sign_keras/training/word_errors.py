@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.labels import BLANK, logit_frames
 from sign_keras.ctc.loss import unpacked
 
@@ -19,7 +20,7 @@ class WordErrorRate(keras.metrics.Metric):
         name: in logs.
     """
 
-    def __init__(self, frames_per_logit: int = 1, name: str = "wer") -> None:
+    def __init__(self, frames_per_logit: FramesPerLogit = 1, name: str = "wer") -> None:
         super().__init__(name=name)
         self._frames_per_logit = frames_per_logit
         # float64 counts exactly however many clips there are.

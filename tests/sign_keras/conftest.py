@@ -1,6 +1,6 @@
 """Tiny records and a tiny configuration: 3 glosses, 6 signers, 3 frames of 32 pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,42 @@ def tiny_sentence_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
             columns = {"glosses": "hello thanks yes", "signer": f"s{signer}", "split": split}
             clips.append(ArrayClip(f"s{signer}_short.npy", short, columns))
     return _converted(clips, tmp_path_factory.mktemp("tiny_sentences"))
+
+
+def square_sentence(sentence: Sequence[str], rng: np.random.Generator, size: int = 48) -> Iterator[np.ndarray]:
+    """Frames uint8 ``[size, size, 3]``: a bright square goes to each gloss's place in 4 to 6 frames and back in 2,
+    and rests for 4 frames in between.
+    """
+    rest = np.array([0.5, 0.5])
+    places = [rest] * 4
+    for gloss in sentence:
+        there = rest + PLACES[gloss]
+        steps = int(rng.integers(4, 7))
+        places += [rest + (there - rest) * share for share in np.linspace(1 / steps, 1, steps)]
+        places += [(rest + there) / 2, rest] + [rest] * 4
+    ground, side = int(rng.integers(30, 90)), size // 5
+    for x, y in places:
+        image = np.full((size, size, 3), ground, np.uint8)
+        left, top = round(x * (size - side)), round(y * (size - side))
+        image[top : top + side, left : left + side] = 255
+        yield image
+
+
+@pytest.fixture(scope="session")
+def tiny_video_sentence_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 sentences of 1 or 2 glosses by 6 signers, of frames of 48 pixels, 10 a second: ``square_sentence``."""
+    root = tmp_path_factory.mktemp("tiny_video_sentences")
+    rng = np.random.default_rng(0)
+    rows = ["path,glosses,signer,split"]
+    splits = dict(enumerate(["train"] * 4 + ["validation", "test"]))
+    for signer, split in splits.items():
+        for take in range(4):
+            sentence = [GLOSSES[index] for index in rng.integers(0, len(GLOSSES), 1 + take % 2)]
+            write_video(root / f"s{signer}_{take}.mp4", square_sentence(sentence, rng), 10)
+            rows.append(f"s{signer}_{take}.mp4,{' '.join(sentence)},s{signer},{split}")
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    convert_source("manifest", root, root / "records", {"keypoints": None, "short_side": 48}, workers=1)
+    return root / "records"
 
 
 def _converted(clips: list[ArrayClip], folder: Path) -> Path:

@@ -7,7 +7,7 @@ from sign_keras.config import Config, load_config
 from tests.conftest import REPOSITORY
 from tfrecords_tools.settings import SettingsError
 
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -46,8 +46,29 @@ TINY_SENTENCE_MODELS = {
         "data.unseen_sentences": False,
     },
 }
-# Points of the tiny records in place of those of records that are no body's.
-OTHER_POINTS = {"boston104_keypoint_ctc": {"model__features__points": "[left_hand, right_hand]"}}
+TINY_VIDEO_SENTENCES = {
+    **TINY_BACKBONE,
+    "model.backbone": "mobilenet_v2",
+    "model.lstm_units": [4],
+    "sampling.num_frames": 28,
+    "sampling.frame_rate": 10,
+    "data.unseen_sentences": False,
+    "train.accumulate_steps": 1,
+    "train.precision": "float32",
+}
+TINY_VIDEO_SENTENCE_MODELS = {
+    "four_stage_ctc": {**TINY_VIDEO_SENTENCES, "model.width": 4, "model.selection.units": 2},
+    "resnet_bilstm_ctc": TINY_VIDEO_SENTENCES,
+}
+# Architectures whose command is tested by default elsewhere.
+ELSEWHERE = ("four_stage_ctc",)
+# What goes with the tiny records in place of others: points of a body, and a language model of their sentences.
+OTHER_RECORDS = {
+    "boston104_keypoint_ctc": {
+        "model__features__points": "[left_hand, right_hand]",
+        "evaluate__decoding__language_model": "learn",
+    }
+}
 
 
 @pytest.fixture(autouse=True)
@@ -57,15 +78,19 @@ def _float32_afterwards():
 
 
 @pytest.fixture
-def run_train(tmp_path, monkeypatch, tiny_records, tiny_keypoint_records, tiny_sentence_records):
+def run_train(
+    tmp_path, monkeypatch, tiny_records, tiny_keypoint_records, tiny_sentence_records, tiny_video_sentence_records
+):
     """``run_train(config, *arguments, **settings)`` runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(config, *arguments, **settings):
         architecture = load_yaml(config)["model"]["architecture"]
-        tiny = TINY | (TINY_MODELS | TINY_KEYPOINT_MODELS | TINY_SENTENCE_MODELS)[architecture]
+        models = TINY_MODELS | TINY_KEYPOINT_MODELS | TINY_SENTENCE_MODELS | TINY_VIDEO_SENTENCE_MODELS
+        tiny = TINY | models[architecture]
         records = tiny_keypoint_records if architecture in TINY_KEYPOINT_MODELS else tiny_records
         records = tiny_sentence_records if architecture in TINY_SENTENCE_MODELS else records
+        records = tiny_video_sentence_records if architecture in TINY_VIDEO_SENTENCE_MODELS else records
         values = {"records.directory": records} | tiny | {k.replace("__", "."): v for k, v in settings.items()}
         overrides = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         monkeypatch.setattr(sys, "argv", ["train", "--config", str(config), *overrides, *arguments])
@@ -83,7 +108,7 @@ def params() -> list[Any]:
     seen, found = set[str](), []
     for config in CONFIGS:
         architecture = load_yaml(config)["model"]["architecture"]
-        is_default = architecture not in seen or config.stem in EXPORTED
+        is_default = architecture not in {*seen, *ELSEWHERE} or config.stem in EXPORTED
         seen.add(architecture)
         found.append(pytest.param(config, marks=[] if is_default else pytest.mark.slow, id=config.stem))
     return found
@@ -92,7 +117,7 @@ def params() -> list[Any]:
 @pytest.mark.parametrize("config", params())
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
     exports = "[savedmodel, tflite]" if config.stem in EXPORTED else "[]"
-    settings = OTHER_POINTS.get(config.stem, {})
+    settings = OTHER_RECORDS.get(config.stem, {})
     assert run_train(config, export__formats=exports, export__quantization="[none]", **settings) == SUCCESS
     run = tmp_path / "runs" / config.stem
     metrics = json.loads((run / "metrics.json").read_text())

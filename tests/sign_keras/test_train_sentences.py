@@ -1,6 +1,7 @@
 """Sentences from records to exports, through the real command: a toy whose glosses are places of a hand."""
 
 import csv
+import itertools
 import json
 import shutil
 import sys
@@ -18,8 +19,10 @@ from sign_keras.decoding import Decoder
 from sign_keras.evaluate import main as evaluate_main
 from sign_keras.inference.artefact import RunArtefact, load_artefact
 from sign_keras.inference.predictor import Predictor, SentencePrediction
+from sign_keras.inference.sliding_window import WindowFrames
 from sign_keras.models import build_model
 from sign_keras.predict import _as_json, _as_text
+from sign_keras.predict import main as predict_main
 from sign_keras.run import Run
 from sign_keras.train import leave_out_sentences
 from sign_keras.training.trainer import train as fit_run
@@ -217,6 +220,55 @@ def test_a_video_without_signs_and_one_that_is_too_long_are_said_so(toy):
     assert long.cut
     assert long.glosses[0].start_seconds > 0.2  # the middle is seen, and times are those of the video
     assert "its middle alone" in _as_text(long)
+
+
+@pytest.mark.parametrize("kind", ["tflite/toy.tflite", "savedmodels/toy", "runs/toy"])
+def test_by_windows_a_recording_that_is_too_long_is_read_whole(toy, kind, monkeypatch, tmp_path, run_main):
+    """Through a causal model frame by frame, and as one that needs clips has to be used."""
+    sentence = ["yes", "hello", "thanks", "yes", "thanks", "hello", "yes", "hello"]
+    long = extracted(sentence_points(person(), sentence, np.random.default_rng(1)))
+    assert len(long.seconds) > 50
+    # Files are not read here: what is in them is.
+    monkeypatch.setattr("sign_keras.inference.predictor.extract_clips", lambda clips, *_: [long for _ in clips])
+    if kind == "runs/toy":
+        monkeypatch.setattr(RunArtefact, "state_size", 0)
+    arguments = ("--model", toy.directory / kind, "--json", "--window", 1.28, "a.mp4", "b.mp4")
+    status, output, _ = run_main(predict_main, *arguments)
+    assert status == SUCCESS
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert answers[0] == answers[1]
+    assert answers[0]["predicted_text"] == " ".join(sentence)
+    assert (answers[0]["cut"], answers[0]["confidence"]) == (False, None)
+    times = [(gloss["start_seconds"], gloss["end_seconds"]) for gloss in answers[0]["predicted_glosses"]]
+    assert all(start < end <= following for (start, end), (following, _) in itertools.pairwise(times))
+    assert times[-1][1] > 1.28
+
+
+def test_a_recording_that_the_model_can_take_is_read_as_without_windows(toy):
+    artefact = load_artefact(toy.directory / "tflite/toy.tflite")
+    clip = extracted(sentence_points(person(), ["hello", "yes"], np.random.default_rng(1)))
+    by_windows = Predictor(artefact, window=WindowFrames(16, 4, 4))
+    assert by_windows._answer(clip) == Predictor(artefact)._answer(clip)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (
+            ["--window", "3", "--hop", "2"],
+            "a window of 3 s that moves on by 2 s: it must be at least 4 times as long",
+        ),
+        (["--window", "nan"], "--window nan: must be above 0"),
+        (["--hop", "1"], "--hop: says how far a window moves on; give --window as well"),
+    ],
+)
+def test_windows_that_cannot_be_are_one_line(toy, options, fault, run_main):
+    status, output, error = run_main(
+        predict_main, "--model", toy.directory / "tflite/toy.tflite", *options, "a.mp4"
+    )
+    assert (status, output) == (2, "")
+    assert fault in error
+    assert error.count("\n") == 1
 
 
 def test_a_training_that_stopped_goes_on_as_if_it_had_not(toy, tmp_path):

@@ -23,6 +23,8 @@ SENTENCES, SIGNS = REPOSITORY / "configs/keypoint_ctc.yaml", REPOSITORY / "confi
         ("train.label_smoothing=0.1", "train.label_smoothing: is of cross-entropy"),
         ("train.class_weights=balanced", "train.class_weights: is of cross-entropy"),
         ("train.logit_adjustment=1", "train.logit_adjustment: is of cross-entropy"),
+        ("train.loss_weights.ctc=3", "train.loss_weights: the model learns by one loss"),
+        ("train.loss_weighting=gradnorm", "train.loss_weighting: the model learns by one loss"),
         ("train.monitor=val_top1", "train.monitor: val_top1 is of isolated signs; use val_wer"),
         ("train.schedule={name: plateau, monitor: val_top1}", "train.monitor: val_top1 is of isolated signs"),
         ("evaluate.views.crops=3", "evaluate.views: averages answers to one sign"),
@@ -50,6 +52,13 @@ def test_what_does_not_go_with_one_sign_is_one_line(override, message):
     with pytest.raises(SettingsError) as error:
         load_config(SIGNS, [override])
     assert message in str(error.value)
+
+
+def test_a_loss_whose_weights_are_learned_tells_no_epochs_apart():
+    config = REPOSITORY / "configs/four_stage_ctc_small.yaml"
+    assert load_config(config, ["train.loss_weighting=gradnorm"]).train.loss_weighting.alpha == 0.12
+    with pytest.raises(SettingsError, match="val_loss changes with the weights that uncertainty learns"):
+        load_config(config, ["train.loss_weighting=uncertainty", "train.monitor=val_loss"])
 
 
 def test_faults_of_all_sections_are_named_at_once():

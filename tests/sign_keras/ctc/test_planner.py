@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sign_keras.config.ratio import ratio_share
 from sign_keras.ctc.alignment import sentence_log_probabilities
-from sign_keras.ctc.planner import SentenceClip, frames_left, plan_clips, ratio_share
+from sign_keras.ctc.planner import SentenceClip, frames_left, plan_clips
 from tfrecords_tools.command_line import UserError
 
 SHORT = SentenceClip("short.mp4", 10, ["A", "B", "B", "C", "D"])  # needs 6

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from sign_keras.config import FourStageCTCConfig
+from sign_keras.models import build_model
+from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
+from sign_keras.training.stage_losses import StageLosses
+from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, train_config, values
+from tfrecords_tools.clips import SamplingSpec
 
 
 def two_devices() -> tf.distribute.MirroredStrategy:
@@ -70,6 +77,59 @@ def sentences(strategy: tf.distribute.Strategy | None, batch_size: int, accumula
     return history.history, values(recipe.learner.trainable_weights)
 
 
+def stages(strategy: tf.distribute.Strategy | None, batch_size: int, accumulate_steps: int) -> tuple[dict, list]:
+    """History and weights of a tiny four-stage model, its normalisation frozen; 14 clips in updates of 4."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (14, 4, 16, 16, 3)).astype(np.uint8)
+    labels = np.zeros((14, 3), np.int32)
+    labels[:, 0], labels[:, 1] = 4, rng.integers(1, 4, 14)
+    config = FourStageCTCConfig.model_validate(
+        {
+            "architecture": "four_stage_ctc",
+            "backbone_weights": "none",
+            "backbone_trainable": True,
+            "grid": 1,
+            "width": 4,
+            "selection": {"method": "none"},
+            "alignment": {"width": 3, "text_width": 3},
+            "lstm_units": [2],
+            "dropout": 0,
+        }
+    )
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else nullcontext():
+        sampling = SamplingSpec(num_frames=4, height=16, width=16, frame_rate=10)
+        model = build_model(config, ClipInput(sampling), 3)
+        model.get_layer("projection_norm").trainable = False
+        train = train_config(
+            batch_size=batch_size,
+            accumulate_steps=accumulate_steps,
+            loss_weighting={"name": "gradnorm", "rate": 0.2},
+            optimizer="sgd",
+            learning_rate=0.02,
+            l2=0.001,
+        )
+        objective = sentence_objective(config.frames_per_logit, StageLosses(config))
+        recipe = prepare(model, train, updates_per_epoch=4, objective=objective)
+    inputs = {"frames": frames, "frame_mask": np.ones((14, 4), bool)}
+    clips = tf.data.Dataset.from_tensor_slices((inputs, labels))
+    callbacks = recipe.callbacks_before_saving()
+    history = recipe.learner.fit(
+        clips.batch(4), epochs=2, validation_data=clips.batch(5), shuffle=False, verbose=0, callbacks=callbacks
+    ).history
+    return history, values(recipe.learner.trainable_weights)
+
+
+def compare_stages(output: Path) -> None:
+    """What a slow test asks for, by itself."""
+    strategy = two_devices()
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny_backbone(patch)
+        (alone, weights), (together, others) = stages(None, 4, 1), stages(strategy, 2, 2)
+    largest = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
+    output.write_text(json.dumps({"difference": largest, "histories": [alone, together]}, default=float))
+
+
 def main(output: Path) -> None:
     strategy = two_devices()
     found: dict[str, object] = {}
@@ -106,4 +166,4 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"all": main, "stages": compare_stages}[sys.argv[2]](Path(sys.argv[1]))

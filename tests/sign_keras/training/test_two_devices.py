@@ -8,13 +8,17 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    output = tmp_path_factory.mktemp("devices") / "found.json"
-    command = [sys.executable, "-m", "tests.sign_keras.training.on_two_devices", str(output)]
+def run_on_two_devices(folder, what):
+    output = folder / "found.json"
+    command = [sys.executable, "-m", "tests.sign_keras.training.on_two_devices", str(output), what]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(output.read_text())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return run_on_two_devices(tmp_path_factory.mktemp("devices"), "all")
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adversarial"])
@@ -28,6 +32,18 @@ def test_sentences_are_learnt_and_counted_on_two_devices_as_on_one(found):
     alone, together = found["word_error_rates"]
     assert together == pytest.approx(alone)
     assert min(alone) > 0
+
+
+@pytest.mark.slow
+def test_losses_of_stages_are_weighed_on_two_devices_in_parts_as_on_one(tmp_path):
+    """By GradNorm, with L2, at weights that end the same."""
+    compared = run_on_two_devices(tmp_path, "stages")
+    assert compared["difference"] < 1e-4
+    alone, together = compared["histories"]
+    assert alone.keys() == together.keys() > {"loss_ctc", "val_loss_alignment", "weight_alignment"}
+    for name, values in alone.items():
+        np.testing.assert_allclose(together[name], values, rtol=1e-3, err_msg=name)
+    assert alone["weight_alignment"][0] != alone["weight_alignment"][1]
 
 
 def test_devices_hold_the_same_weights_statistics_and_state(found):
