@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,16 +27,18 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   python -m sign_keras.predict --model runs/demo my_clips/ extra.mp4
   find . -name '*.mp4' | python -m sign_keras.predict --model tflite/demo.tflite --json -
+  python -m sign_keras.predict --model runs/keypoint_ctc --window 10 --json recordings/ > sentences.jsonl
 
 An answer that the model doubts is given all the same, but marked: "no sign", and in JSON "accepted": false.
-Models of sentences give glosses with the times where they are signed; --top-k is not for them.
+Models of sentences give glosses with the times where they are signed; --top-k is not for them. Of a recording that
+is longer than the model takes they see the middle alone, or with --window all of it, by windows that overlap.
 Exit status 1: some videos could not be read; they are listed with the reason.
 """
 STDIN = "-"
 BAR_WIDTH = 20
 NOT_ACCEPTED = "  (no sign that it knows)"
 NOTHING_READ = ": (no signs that it knows)"
-CUT = "  (longer than the model takes: its middle alone)"
+CUT = "  (longer than the model takes: its middle alone; --window reads all of it)"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,6 +60,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="glosses for each video (default 3)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each video")
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="read recordings that are longer than a model of sentences takes by windows of this length, at most "
+        "what it takes",
+    )
+    parser.add_argument(
+        "--hop", type=float, metavar="SECONDS", help="how far the window moves on (default: an eighth of it)"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes that read videos (default: one a core)")
     return parser
 
@@ -67,6 +80,11 @@ def main() -> int:
     for option, value in (("--top-k", arguments.top_k), ("--workers", arguments.workers)):
         if value is not None and value < 1:
             raise UserError(f"{option} {value}: must be at least 1")
+    if arguments.hop is not None and arguments.window is None:
+        raise UserError("--hop: says how far a window moves on; give --window as well")
+    for option, value in (("--window", arguments.window), ("--hop", arguments.hop)):
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"{option} {value:g}: must be above 0")
     kind_of(arguments.model)  # a misspelt path is told before TensorFlow is loaded
     paths = find_videos(arguments.videos)
     quiet_tensorflow(run_half_op=True)
@@ -75,9 +93,14 @@ def main() -> int:
 
     from sign_keras.inference.artefact import load_artefact
     from sign_keras.inference.predictor import Predictor
+    from sign_keras.inference.sliding_window import WindowFrames
     from tfrecords_tools.extract import SkippedClip
 
-    predictor = Predictor(load_artefact(arguments.model), arguments.top_k)
+    artefact = load_artefact(arguments.model)
+    window = None
+    if arguments.window is not None:
+        window = WindowFrames.of(artefact, arguments.window, arguments.hop)
+    predictor = Predictor(artefact, arguments.top_k, window)
     describe = _as_json if arguments.json else _as_text
     num_skipped = 0
     with tqdm(total=len(paths), unit="video", disable=None, leave=False) as bar:
@@ -144,12 +167,27 @@ def _as_json(result: "Answer | SkippedClip") -> str:
                 }
                 for item in result.glosses
             ],
-            "confidence": round(result.confidence, 6),
+            "confidence": None if result.confidence is None else round(result.confidence, 6),
             "cut": result.cut,
+            **_stages_as_json(result),
         }
     else:
         content = {"path": result.clip.path, "error": result.reason}
     return json.dumps(content, ensure_ascii=False)
+
+
+def _stages_as_json(result: "SentencePrediction") -> dict[str, object]:
+    """What the model's stages say of single frames, where it has them, and when these frames are."""
+    found: dict[str, object] = {}
+    if result.keyframe_indices is not None:
+        found["keyframe_indices"] = list(result.keyframe_indices)
+    if result.frame_scores is not None:
+        found["frame_scores"] = [round(score, 6) for score in result.frame_scores]
+    if result.attention_weights is not None:
+        found["attention_weights"] = [[round(share, 6) for share in row] for row in result.attention_weights]
+    if found:
+        found["frame_seconds"] = [round(seconds, 3) for seconds in result.frame_seconds]
+    return found
 
 
 def _as_text(result: "Answer | SkippedClip") -> str:

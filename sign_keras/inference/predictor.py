@@ -10,12 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from sign_keras.ctc.labels import logit_frames
+from sign_keras.calibration import softmax
+from sign_keras.ctc.decoding import Decoding
+from sign_keras.ctc.labels import frames_of_logits
 from sign_keras.data.clip import prepare_clip
 from sign_keras.data.parsing import parse_record
+from sign_keras.data.pieces import clip_pieces
 from sign_keras.data.sampling import clip_seconds
 from sign_keras.decoding import Decoder
 from sign_keras.inference.artefact import Artefact
+from sign_keras.inference.info import OUTPUT
+from sign_keras.inference.sliding_window import SlidingWindow, WindowFrames
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import ExtractedClip, SkippedClip
@@ -25,6 +30,8 @@ from tfrecords_tools.workers import extract_clips
 
 # Of a frame: a clip that is longer than a model's frames by less loses none of its own.
 TOLERANCE = 0.5
+# Cosines of a frame and a gloss are divided by it before the softmax over frames.
+ATTENTION_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,27 @@ class SentencePrediction:
     Attributes:
         path: of the video.
         glosses: in their order; none where nothing was recognised.
-        confidence: in [0, 1], the probability of this very sentence.
+        confidence: in [0, 1], the probability of this very sentence; None where windows read it, of which none saw
+            all of it.
         seconds: from the video's first frame to its last.
         cut: whether the video is longer than what the model takes, which then saw its middle alone.
+        frame_seconds: when each frame that the model saw is, as for glosses.
+        keyframe_indices: which of these frames were kept, of a model that selects; else None.
+        frame_scores: of each frame, in [0, 1], of a model that scores frames; else None.
+        attention_weights: of a model that aligns frames with glosses, for each of ``glosses`` a share of each
+            frame, 1 together: where it looks most like the gloss. It shows the alignment; logits do not depend on
+            it.
     """
 
     path: str
     glosses: tuple[TimedGloss, ...]
-    confidence: float
+    confidence: float | None
     seconds: float
     cut: bool = False
+    frame_seconds: tuple[float, ...] = ()
+    keyframe_indices: tuple[int, ...] | None = None
+    frame_scores: tuple[float, ...] | None = None
+    attention_weights: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def text(self) -> str:
@@ -99,12 +117,13 @@ Answer = Prediction | SentencePrediction
 class Predictor:
     """Answers for video files."""
 
-    def __init__(self, artefact: Artefact, top_k: int = 5) -> None:
+    def __init__(self, artefact: Artefact, top_k: int = 5, window: WindowFrames | None = None) -> None:
         """Prepares an artefact for files.
 
         Args:
             artefact: the model.
             top_k: glosses in an answer; all where the model has fewer.
+            window: how to read videos that are longer than a model of sentences takes; None: their middle alone.
 
         Raises:
             ValueError: ``top_k`` is below 1.
@@ -112,7 +131,7 @@ class Predictor:
         if top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         self.artefact = artefact
-        self._top_k = top_k
+        self._top_k, self._window = top_k, window
         self._spec = extraction_spec(artefact.clip_spec, artefact.input_names)
         name = artefact.keypoint_layout if "keypoints" in artefact.input_names else None
         if name is not None and name not in LAYOUTS:
@@ -139,9 +158,13 @@ class Predictor:
 
     def inputs(self, extracted: ExtractedClip) -> dict[str, np.ndarray]:
         """A clip as the model takes it: a batch of one, as ``Artefact.logits`` wants it."""
-        parsed = parse_record(encode_record(extracted, label_ids=[]), self._layout)
-        clip = prepare_clip(parsed, self.artefact.sampling, self.artefact.input_names, layout=self._layout)
+        clip = prepare_clip(
+            self._parsed(extracted), self.artefact.sampling, self.artefact.input_names, layout=self._layout
+        )
         return {name: value.numpy()[np.newaxis] for name, value in clip.items()}
+
+    def _parsed(self, extracted: ExtractedClip) -> dict[str, tf.Tensor]:
+        return parse_record(encode_record(extracted, label_ids=[]), self._layout)
 
     def _answer(self, extracted: ExtractedClip) -> Answer:
         if self._decoder is not None:
@@ -156,25 +179,69 @@ class Predictor:
         return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]), accepted)
 
     def _sentence(self, extracted: ExtractedClip, decoder: Decoder) -> SentencePrediction:
-        inputs, sampling = self.inputs(extracted), self.artefact.sampling
-        per_logit = self.artefact.frames_per_logit
-        num_frames = int(inputs["frame_mask"].sum())
-        (decoded,) = decoder.decode(self.artefact.logits(inputs), [logit_frames(num_frames, per_logit)])
+        sampling = self.artefact.sampling
         rate = sampling.frame_rate or 1.0
         beyond = _seconds_beyond(extracted, sampling.num_frames, rate)
+        cut = beyond * rate > TOLERANCE
+        if cut and self._window is not None:
+            return self._long_sentence(extracted, self._window, rate)
+        inputs = self.inputs(extracted)
+        per_logit = self.artefact.frames_per_logit
+        num_frames = int(inputs["frame_mask"].sum())
+        outputs = self.artefact.outputs(inputs)
+        found = {name: values[0] for name, values in outputs.items() if name != OUTPUT}
+        spans = frames_of_logits(num_frames, per_logit, found.get("keyframe_indices"))
+        (decoded,) = decoder.decode(outputs[OUTPUT], [len(spans)])
         start = max(beyond / 2, 0.0)
         glosses = tuple(
             TimedGloss(
-                self.artefact.label_map.glosses[found.gloss_id],
-                start + found.first_frame * per_logit / rate,
-                start + min((found.last_frame + 1) * per_logit, num_frames) / rate,
-                found.confidence,
+                self.artefact.label_map.glosses[gloss.gloss_id],
+                start + float(spans[gloss.first_frame, 0]) / rate,
+                start + float(spans[gloss.last_frame, 1]) / rate,
+                gloss.confidence,
             )
-            for found in decoded.glosses
+            for gloss in decoded.glosses
         )
         confidence = float(np.exp(decoded.log_probability))
-        cut = beyond * rate > TOLERANCE
-        return SentencePrediction(extracted.clip.path, glosses, confidence, float(extracted.seconds[-1]), cut)
+        return SentencePrediction(
+            extracted.clip.path,
+            glosses,
+            confidence,
+            float(extracted.seconds[-1]),
+            cut,
+            frame_seconds=tuple(start + np.arange(num_frames) / rate),
+            keyframe_indices=tuple(spans[:, 0].tolist()) if "keyframe_indices" in found else None,
+            frame_scores=tuple(found["frame_scores"][:num_frames].tolist()) if "frame_scores" in found else None,
+            attention_weights=_attention(found.get("gloss_similarity"), decoded, num_frames),
+        )
+
+    def _long_sentence(self, extracted: ExtractedClip, window: WindowFrames, rate: float) -> SentencePrediction:
+        stream = SlidingWindow(self.artefact, window)
+        found = []
+        names = [name for name in self.artefact.input_names if name != "frame_mask"]
+        for piece in clip_pieces(self._parsed(extracted), self.artefact.sampling, names, window.hop):
+            found += stream.push({name: value.numpy() for name, value in piece.items()})
+        glosses = tuple(
+            TimedGloss(
+                self.artefact.label_map.glosses[gloss.gloss_id],
+                gloss.first_frame / rate,
+                (gloss.last_frame + 1) / rate,
+                gloss.confidence,
+            )
+            for gloss in [*found, *stream.finish()]
+        )
+        return SentencePrediction(extracted.clip.path, glosses, None, float(extracted.seconds[-1]))
+
+
+def _attention(
+    similarity: np.ndarray | None, decoded: Decoding, num_frames: int
+) -> tuple[tuple[float, ...], ...] | None:
+    """For each gloss a softmax over frames of how much they look like it; see ``SentencePrediction``."""
+    if similarity is None:
+        return None
+    glosses = [gloss.gloss_id for gloss in decoded.glosses]
+    weights = softmax(similarity[:num_frames, glosses].T, ATTENTION_TEMPERATURE)
+    return tuple(tuple(row) for row in weights.tolist())
 
 
 def _seconds_beyond(extracted: ExtractedClip, num_frames: int, rate: float) -> float:
