@@ -33,6 +33,7 @@ import numpy as np
 
 from sign_keras.bootstrap import bootstrap_interval
 from sign_keras.config import load_config
+from sign_keras.studies.trainings import Training, train_all
 from tfrecords_tools.clips import Clip, ClipSpec, stable_hash
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME
@@ -40,7 +41,6 @@ from tfrecords_tools.pipeline import ConvertSettings, convert
 from tfrecords_tools.settings import add_overrides
 from tfrecords_tools.sources import Listing
 from tfrecords_tools.sources.folders import ImageFolders
-from trainings import Training, train_all
 
 EXAMPLE = """example:
   python examples/digits.py --input digits --output data/digits --config configs/static_frame_classifier.yaml

@@ -9,8 +9,8 @@ signers alone say too little to choose by. Choosing once for all folds, by every
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pooled_scores import read_answers
 from sign_keras.bootstrap import macro_recall
+from sign_keras.studies.signs import read_answers
 from tfrecords_tools.command_line import UserError
 
 

@@ -1,69 +1,19 @@
 """What the runs of a study said of each clip, pooled, as scores with intervals over people, and as tables.
 
-Runs that tested different clips (folds) are put together; where several runs tested the same clip (seeds), the clip
-counts with the share of them that had it right.
+Runs that tested different clips (folds) are put together; several of the same clip (seeds), see ``studies.signs``.
 """
 
 import csv
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sign_keras.bootstrap import bootstrap_interval, macro_recall, macro_recall_interval, paired_bootstrap
+from sign_keras.bootstrap import macro_recall
+from sign_keras.studies.signs import SCORES, compare, read_answers, score
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.sources.tables import read_table
-
-BOOTSTRAP_SAMPLES = 10_000
-SCORES = {"top1": "top-1", "macro_recall": "macro recall"}
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a configuration's runs said.
-
-    Attributes:
-        media_ids: ``[N]`` clips, sorted.
-        signers: ``[N]`` who signs.
-        glosses: ``[N]`` what is signed.
-        correct: ``[N]`` float64: share of the runs on this clip that had it right.
-    """
-
-    media_ids: np.ndarray
-    signers: np.ndarray
-    glosses: np.ndarray
-    correct: np.ndarray
-
-    def without(self, signers: Collection[str]) -> "Answers":
-        """The same but of some signers."""
-        keep = ~np.isin(self.signers, sorted(signers))
-        return Answers(self.media_ids[keep], self.signers[keep], self.glosses[keep], self.correct[keep])
-
-
-def read_answers(runs: Sequence[Path]) -> Answers:
-    """The answers in the runs' ``predictions.csv``.
-
-    Raises:
-        UserError: a table is missing or lacks a column, or two disagree about a clip.
-    """
-    rows: dict[str, list[dict[str, str]]] = {}
-    for run in runs:
-        table = read_table(run / "predictions.csv", ("media_id", "signer", "gloss", "predicted"))
-        for number, row in table.rows:
-            same = rows.setdefault(row.get("media_id", ""), [])
-            if not row or any(row[key] != same[0][key] for key in ("signer", "gloss") if same):
-                raise UserError(f"{table.file}:{number}: is no row, or is of another signer or gloss elsewhere")
-            same.append(row)
-    names = sorted(rows)
-    return Answers(
-        media_ids=np.array(names),
-        signers=np.array([rows[name][0]["signer"] for name in names]),
-        glosses=np.array([rows[name][0]["gloss"] for name in names]),
-        correct=np.array([np.mean([row["predicted"] == row["gloss"] for row in rows[name]]) for name in names]),
-    )
 
 
 def summarise(runs: Mapping[str, Mapping[str, Path]], suspect: Collection[str]) -> dict[str, Any]:
@@ -115,38 +65,6 @@ def describe_training(run: Path) -> dict[str, Any]:
         "epochs": len(seconds),
         "minutes": sum(seconds) / 60,
     }
-
-
-def score(answers: Answers) -> dict[str, Any]:
-    """Scores of at least one clip, with 95 % intervals over signers."""
-    correct, signers, glosses = answers.correct, answers.signers, answers.glosses
-    return {
-        "clips": len(correct),
-        "signers": len(set(signers)),
-        "top1": float(correct.mean()),
-        "top1_interval": list(bootstrap_interval(correct, signers.tolist(), BOOTSTRAP_SAMPLES)[0]),
-        "macro_recall": macro_recall(glosses, correct),
-        "macro_recall_interval": list(
-            macro_recall_interval(glosses, correct, signers.tolist(), BOOTSTRAP_SAMPLES)[0]
-        ),
-        "per_signer": _means(correct, signers),
-        "per_gloss": _means(correct, glosses),
-    }
-
-
-def _means(correct: np.ndarray, names: np.ndarray) -> dict[str, dict[str, float]]:
-    return {
-        str(name): {"clips": int((names == name).sum()), "correct": float(correct[names == name].mean())}
-        for name in np.unique(names)
-    }
-
-
-def compare(first: Answers, second: Answers) -> dict[str, Any]:
-    """What two configurations differ by on the same clips."""
-    found = paired_bootstrap(
-        first.glosses, first.correct, second.correct, first.signers.tolist(), BOOTSTRAP_SAMPLES
-    )
-    return {name: asdict(difference) for name, difference in found.items()}
 
 
 def format_markdown(summary: Mapping[str, Any], title: str) -> str:

@@ -1,4 +1,4 @@
-"""How far a score on isolated signs is to be trusted: intervals, and comparisons of two recognisers.
+"""How far a score is to be trusted: intervals, and comparisons of two recognisers.
 
 The 95 % interval is a cluster bootstrap: people are drawn with replacement, each with all of their clips, since
 clips of one person succeed and fail together. Drawing clips instead would promise too much, and so do plain
@@ -82,12 +82,12 @@ def macro_recall_interval(
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much better one recogniser does than another on the same clips.
+    """How far two recognisers' scores on the same clips are apart.
 
     Attributes:
-        difference: of their scores; above 0 where the first is better.
+        difference: the first one's score less the second's. Above 0 the first is better, but for error rates.
         interval: 95 %, always around the difference.
-        share_above: share of resamples in which the first is better. No probability that it is.
+        share_above: share of resamples in which it is above 0. No probability that it is.
         interval_over: what was resampled: ``signers`` or ``clips``.
     """
 
@@ -139,17 +139,54 @@ def paired_bootstrap(
         "top1": (totals[0] - totals[1]) / totals[2],
         "macro_recall": _macro_recalls(tables[[0, 2]]) - _macro_recalls(tables[[1, 2]]),
     }
-    # Equal scores summed in another order may differ in the last place; that makes nobody better.
-    rounded = {name: np.round(values, 12) for name, values in differences.items()}
-    return {
-        name: PairedDifference(
-            difference=float(values[-1]),
-            interval=_interval(values[:-1], float(values[-1]), sums.shape[1]),
-            share_above=float(np.mean(values[:-1] > 0)),
-            interval_over=over,
+    return {name: _paired(values, sums.shape[1], over) for name, values in differences.items()}
+
+
+def paired_ratio_bootstrap(
+    first: np.ndarray,
+    second: np.ndarray,
+    denominators: np.ndarray,
+    signers: Sequence[str],
+    samples: int,
+    seed: int = 0,
+) -> PairedDifference:
+    """Compares two ratios of sums over the same clips, such as word error rates, as ``paired_bootstrap`` does.
+
+    Args:
+        first: ``[N]``, what the first recogniser adds to its numerator at each clip, e.g. its errors; or means,
+            where several trainings of it answered.
+        second: likewise.
+        denominators: ``[N]``, of both, e.g. glosses; not all 0. Resamples in which all are 0 are left out.
+        signers: who signs each clip; empty where not known.
+        samples: resamplings.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: there are not as many of each, or the denominators add up to 0.
+    """
+    if not len(first) == len(second) == len(denominators) == len(signers) or not np.sum(denominators):
+        raise ValueError(
+            f"{len(first)} and {len(second)} numerators, {len(denominators)} denominators that add up to "
+            f"{np.sum(denominators)}, and {len(signers)} signers; expected as many of each, and a sum above 0"
         )
-        for name, values in rounded.items()
-    }
+    clusters, over = _clusters(signers)
+    counts = np.stack([np.bincount(clusters, weights=values) for values in (first, second, denominators)], axis=1)
+    # The last row is no resample: it holds the clips as they are.
+    sums = np.concatenate([_resample(counts, samples, seed), counts.sum(axis=0, keepdims=True)])
+    sums = sums[sums[:, 2] > 0]
+    return _paired((sums[:, 0] - sums[:, 1]) / sums[:, 2], len(counts), over)
+
+
+def _paired(differences: np.ndarray, count: int, over: str) -> PairedDifference:
+    """Of differences in resamples over ``count`` units, and behind them that of the clips as they are."""
+    # Equal scores summed in another order may differ in the last place; that makes nobody better.
+    values = np.round(differences, 12)
+    return PairedDifference(
+        difference=float(values[-1]),
+        interval=_interval(values[:-1], float(values[-1]), count),
+        share_above=float(np.mean(values[:-1] > 0)),
+        interval_over=over,
+    )
 
 
 def _clusters(signers: Sequence[str]) -> tuple[np.ndarray, str]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-import trainings
 from examples import digits
 from examples.digits import NUM_FOLDS, deal_parts, find_photographs, format_table, main, read_fold, with_splits
+from sign_keras.studies import trainings
 from tests.conftest import REPOSITORY
 from tests.examples.conftest import read_records
 from tfrecords_tools.clips import Clip

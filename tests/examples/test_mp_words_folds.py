@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-import trainings
 from divisions import list_clips, random_divisions, random_parts, signer_divisions
 from mp_words_folds import TABLE, main, make_parts
 from sign_keras.config import load_config
+from sign_keras.studies import trainings
+from sign_keras.studies.trainings import expected_minutes
 from signer_folds import NUM_FOLDS, read_folds
 from tests.conftest import REPOSITORY
 from tests.examples.conftest import STUDY_SIGNERS, edit, read_records
 from tfrecords_tools.dataset_info import DatasetInfo
-from trainings import expected_minutes
 
 CONFIGS = [
     REPOSITORY / "configs" / f"{name}.yaml" for name in ("mp_words_tutorial_lstm", "mp_words_conv_transformer")

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from sign_keras.bootstrap import bootstrap_interval, macro_recall, macro_recall_interval, paired_bootstrap
+from sign_keras.bootstrap import (
+    bootstrap_interval,
+    macro_recall,
+    macro_recall_interval,
+    paired_bootstrap,
+    paired_ratio_bootstrap,
+)
 
 
 def study(num_signers: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
@@ -199,3 +205,27 @@ def test_paired_bootstrap_refuses_what_is_not_paired(sizes):
     labels, first, second, signers = sizes
     with pytest.raises(ValueError, match="as many of each"):
         paired_bootstrap(np.zeros(labels, int), np.zeros(first), np.zeros(second), [""] * signers, 100)
+
+
+def test_ratios_are_compared_on_the_same_people():
+    """Signers differ far more than the recognisers do, and in how much they sign."""
+    signers = np.repeat([f"s{number}" for number in range(8)], 5).tolist()
+    words = np.repeat(np.arange(1, 9), 5)
+    first = words * np.repeat(np.linspace(0, 0.7, 8), 5)
+    found = paired_ratio_bootstrap(first + words * 0.2, first, words, signers, 500)
+    assert found.difference == pytest.approx(0.2)
+    assert found.interval == pytest.approx((0.2, 0.2))
+    assert (found.share_above, found.interval_over) == (1, "signers")
+
+
+def test_paired_ratio_of_equal_denominators_is_that_of_top1():
+    labels, first, second, signers = study()
+    expected = paired_bootstrap(labels, first, second, signers, 500)["top1"]
+    found = paired_ratio_bootstrap(first, second, np.ones(len(first)), signers, 500)
+    assert found.difference == pytest.approx(expected.difference)
+    assert found.interval == pytest.approx(expected.interval, abs=0.02)  # other resamples
+
+
+def test_a_ratio_to_nothing_is_refused():
+    with pytest.raises(ValueError, match="a sum above 0"):
+        paired_ratio_bootstrap(np.zeros(2), np.ones(2), np.zeros(2), ["a", "b"], 100)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sign_keras.config import load_config
+from sign_keras.config import Config, load_config
 from tfrecords_tools.command_line import UserError
 
 WRITTEN_BY_EVALUATION = ("metrics.json", "predictions.csv", "report.html")
@@ -36,19 +36,25 @@ class Training:
         """Whether the run has been evaluated."""
         return all((self.run / name).exists() for name in WRITTEN_BY_EVALUATION)
 
+    def load_config(self) -> Config:
+        """The configuration that it is to have.
+
+        Raises:
+            SettingsError: it has faults.
+        """
+        return load_config(self.file, self.overrides)
+
 
 def check_run(training: Training) -> None:
-    """Compares a run that was begun with the configuration that it is to have.
+    """Reads a training's configuration, and compares it with that of its run where this was begun.
 
     Raises:
-        UserError: they differ in more than the place of the records.
+        UserError: the configuration has faults, or the two differ in more than the place of the records.
     """
+    wanted = training.load_config()
     if not (training.run / "config.yaml").exists():
         return
-    begun, wanted = (
-        load_config(training.run / "config.yaml"),
-        load_config(training.file, training.overrides),
-    )
+    begun = load_config(training.run / "config.yaml")
     if begun.model_copy(update={"records": wanted.records}) != wanted:
         raise UserError(
             f"{training.run}: was begun with another configuration than {training.file}; delete it, or give this "
@@ -75,7 +81,8 @@ def train_all(trainings: Sequence[Training]) -> None:
     """Does what has not been done yet, and says how long the rest will take.
 
     Raises:
-        UserError: a run is of another configuration (found before anything is trained), or a training fails.
+        UserError: a configuration has faults or a run is of another one (found before anything is trained), or a
+            training fails.
     """
     for training in trainings:
         check_run(training)
