@@ -19,7 +19,6 @@ import tensorflow as tf
 
 # The scripts beside this one.
 from draw_augmentation import NUM_DRAWS, POPULATION, WHITE, Array, Row, compose
-from draw_signer import ARM_BONES, hand_bones
 
 from sign_keras.config import AugmentConfig, KeypointAugmentConfig
 from sign_keras.data.clip import prepare_clip
@@ -28,7 +27,7 @@ from sign_keras.data.parsing import parse_record
 from sign_keras.data.sampling import sample_frames
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.convert import convert_source
-from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
+from tfrecords_tools.keypoint_layout import ARM_BONES, HAND_BONES, MEDIAPIPE_HOLISTIC
 from tfrecords_tools.shards import find_shards, read_shard
 from tfrecords_tools.synthesize import synthesize
 
@@ -57,8 +56,8 @@ ROWS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
 )
 BONES = (
     *((f"pose/{start}", f"pose/{end}", (120, 120, 128)) for start, end in ARM_BONES),
-    *((f"left_hand/{start}", f"left_hand/{end}", (20, 120, 200)) for start, end in hand_bones()),
-    *((f"right_hand/{start}", f"right_hand/{end}", (214, 80, 30)) for start, end in hand_bones()),
+    *((f"left_hand/{start}", f"left_hand/{end}", (20, 120, 200)) for start, end in HAND_BONES),
+    *((f"right_hand/{start}", f"right_hand/{end}", (214, 80, 30)) for start, end in HAND_BONES),
 )
 FACE_COLOUR = (190, 190, 196)
 SUPERSAMPLING = 4  # drawn so much larger, then shrunk: smooth edges

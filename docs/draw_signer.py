@@ -8,14 +8,13 @@ Example:
 """
 
 import argparse
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from tfrecords_tools.keypoint_layout import HAND_POINTS, MEDIAPIPE_HOLISTIC
+from tfrecords_tools.keypoint_layout import ARM_BONES, HAND_BONES, MEDIAPIPE_HOLISTIC
 from tfrecords_tools.keypoints import HAND_GROUPS, HolisticExtractor
 from tfrecords_tools.synthetic import make_signer
 from tfrecords_tools.synthetic.anatomy import pose_skeleton
@@ -36,21 +35,6 @@ ARM_COLOUR: Colour = (255, 255, 255)
 HAND_COLOURS: dict[str, Colour] = {"left_hand": (64, 220, 255), "right_hand": (255, 176, 46)}
 FACE_COLOUR: Colour = (255, 255, 255)
 FACE_OPACITY = 0.35
-ARM_BONES = (
-    ("left_shoulder", "right_shoulder"),
-    *((f"{side}_shoulder", f"{side}_elbow") for side in ("left", "right")),
-    *((f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
-)
-
-
-def hand_bones() -> list[tuple[str, str]]:
-    """Pairs of ``HAND_POINTS``: each finger from the wrist to its tip, and the knuckles across the palm."""
-    bones = []
-    for finger in ("thumb", "index", "middle", "ring", "pinky"):
-        chain = ["wrist", *(point for point in HAND_POINTS if point.startswith(finger))]
-        bones += itertools.pairwise(chain)
-    knuckles = [point for point in HAND_POINTS if point.endswith("mcp") and not point.startswith("thumb")]
-    return bones + list(itertools.pairwise(knuckles))
 
 
 def render(signer_index: int, gloss: str, place: float) -> Array:
@@ -82,7 +66,7 @@ def draw_keypoints(picture: Array, points: dict[str, Array]) -> Array:
     drawn = cv2.addWeighted(drawn, FACE_OPACITY, picture, 1 - FACE_OPACITY, 0)
     _bones(drawn, points, "pose", ARM_BONES, ARM_COLOUR, 2.0 * unit)
     for group in HAND_GROUPS:
-        _bones(drawn, points, group, hand_bones(), HAND_COLOURS[group], 1.8 * unit)
+        _bones(drawn, points, group, HAND_BONES, HAND_COLOURS[group], 1.8 * unit)
     return drawn
 
 

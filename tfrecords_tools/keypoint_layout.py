@@ -11,6 +11,7 @@ called by their index; the mirror pairs are derived from the mesh's symmetry (se
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 POSE_POINTS = (
     "nose",
@@ -69,6 +70,24 @@ HAND_POINTS = (
     "pinky_pip",
     "pinky_dip",
     "pinky_tip",
+)
+# Pairs of points that a line is drawn between. Arms and shoulders of a pose:
+ARM_BONES = (
+    ("left_shoulder", "right_shoulder"),
+    *((f"{side}_shoulder", f"{side}_elbow") for side in ("left", "right")),
+    *((f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
+)
+# Of a hand each finger from the wrist to its tip, and the knuckles across the palm.
+HAND_BONES = tuple(
+    pair
+    for chain in (
+        *(
+            ("wrist", *(point for point in HAND_POINTS if point.startswith(finger)))
+            for finger in ("thumb", "index", "middle", "ring", "pinky")
+        ),
+        tuple(point for point in HAND_POINTS if point.endswith("mcp") and not point.startswith("thumb")),
+    )
+    for pair in pairwise(chain)
 )
 NUM_FACE_POINTS = 468
 
