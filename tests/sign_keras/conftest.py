@@ -1,5 +1,6 @@
 """Tiny records and a tiny configuration: 3 glosses, 6 signers, 3 frames of 32 pixels."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,14 @@ from tfrecords_tools.video import write_video
 
 GLOSSES = ("hello", "thanks", "yes")
 PLACES = {"hello": (0.0, -0.3), "thanks": (0.3, 0.0), "yes": (0.0, 0.3)}
+
+
+@pytest.fixture(autouse=True)
+def no_seed_goes_on_to_other_tests() -> Iterator[None]:
+    """Beside a global seed of 0, which a test may have set, tf.data cannot shuffle by a tensor."""
+    yield
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].random.set_seed(None)
 
 
 @pytest.fixture(scope="session")
