@@ -1,6 +1,6 @@
 """RWTH-BOSTON-104, sentences of American Sign Language as positions of hands and nose, to records.
 
-    python examples/boston104.py --input boston104 --output data/boston104
+    python examples/boston104.py --input boston104 --output data/boston104 --spliced 1200
 
 The input is the ``data`` folder of Udacity's AIND-Recognizer, whose README describes it:
 
@@ -21,28 +21,36 @@ pixels, of which 312x242 show the scene. It does not say which of the two the an
 at y = 251, below the smaller picture, so the larger one is taken. Either way shapes are right, for records hold
 the picture's aspect ratio.
 
+``--spliced`` makes more sentences to train on, out of pieces of the others (``spliced_sentences``). What is signed
+there is no language: ``OUTPUT/language_model.arpa`` is learnt from the training sentences as they were signed.
+
 On the way the sentences lie as ``keypoint_arrays`` in ``OUTPUT/arrays``; the arrays are deleted in the end, unless
 ``--keep-arrays``, and the table and the layout stay.
 """
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
+from sign_keras.ctc.arpa import to_arpa
+from sign_keras.ctc.kneser_ney import learn_language_model
+from sign_keras.decoding import LANGUAGE_MODEL_NAME
+from spliced_sentences import splice
 from tfrecords_tools import array_records
 from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SPLIT_NAMES, SkippedPath, stable_hash
 from tfrecords_tools.command_line import UserError, run_command
+from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.sources.keypoint_arrays import ArrayLayout
 from tfrecords_tools.sources.tables import read_table
 
 EXAMPLE = """example:
-  python examples/boston104.py --input boston104 --output data/boston104 --validation 30
+  python examples/boston104.py --input boston104 --output data/boston104 --validation 30 --spliced 1200
   python examples/boston104.py --input boston104 --output data/boston104_test --split test \\
       --label-map data/boston104/label_map.json
 """
@@ -196,6 +204,15 @@ def _sentence(
     )
 
 
+def write_language_model(sentences: Iterable[ArrayClip], directory: Path) -> None:
+    """Learns the trigrams of the training sentences among these, where there are any."""
+    glosses = [clip.columns["glosses"].split() for clip in sentences if clip.columns["split"] == "train"]
+    if glosses:
+        vocabulary = sorted({gloss for sentence in glosses for gloss in sentence})
+        text = to_arpa(learn_language_model(glosses, vocabulary, order=3))
+        write_atomically(directory / LANGUAGE_MODEL_NAME, text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = array_records.build_parser(
@@ -210,16 +227,28 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="training sentences to set aside for validation, by name; the authors took 30 (default: 0)",
     )
+    parser.add_argument(
+        "--spliced",
+        type=int,
+        default=0,
+        metavar="N",
+        help="sentences to make out of pieces of training sentences, to train on besides (default: 0)",
+    )
     return parser
 
 
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
-    if arguments.validation < 0:
-        raise UserError(f"--validation {arguments.validation}: must be at least 0")
-    clips = read_clips(arguments.input, SPLIT_NAMES.get(arguments.split), arguments.validation)
-    return array_records.run_conversion(arguments, clips, LAYOUT, noun="sentences")
+    for name in ("validation", "spliced"):
+        if getattr(arguments, name) < 0:
+            raise UserError(f"--{name} {getattr(arguments, name)}: must be at least 0")
+    clips = list(read_clips(arguments.input, SPLIT_NAMES.get(arguments.split), arguments.validation))
+    sentences = [clip for clip in clips if isinstance(clip, ArrayClip)]
+    spliced = splice(sentences, arguments.spliced)
+    status = array_records.run_conversion(arguments, [*clips, *spliced], LAYOUT, noun="sentences")
+    write_language_model(sentences, arguments.output)
+    return status
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from examples.boston104 import main, read_clips
+from sign_keras.ctc.arpa import read_arpa
 from tests.examples.conftest import edit, parted, read_csv, read_records, write_table
 from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SkippedPath
@@ -92,6 +93,28 @@ def test_frames_of_words_are_kept(folder, tmp_path, run_main):
     assert not list((tmp_path / "records").rglob("*.npy"))
 
 
+def test_sentences_are_spliced_for_training_and_the_language_model_knows_none_of_them(folder, tmp_path, run_main):
+    output = tmp_path / "records"
+    status, out, _ = run_main(main, "--input", folder, "--output", output, "--spliced", 6, "--workers", 1)
+    assert status == 0
+    assert "train: 9 sentences of 5 glosses by 2 signers\n" in out
+    records = read_records(output)
+    spliced = [record for name, record in records.items() if name.startswith("spliced_")]
+    assert [record["split"] for record in spliced] == ["train"] * 6
+    assert all(set(record["glosses"]) <= {"JOHN", "WRITE", ODD_GLOSS, "GIVE", "GIVE1"} for record in spliced)
+    model = read_arpa(output / "language_model.arpa")
+    after_john = {gram[1] for gram in model.grams[1] if gram[0] == "JOHN"}
+    assert after_john == {"WRITE", "</s>"}
+
+
+def test_a_test_alone_has_no_language_model(folder, tmp_path, run_main):
+    arguments = ["--split", "test", "--spliced", 3, "--workers", 1]
+    status, out, _ = run_main(main, "--input", folder, "--output", tmp_path / "records", *arguments)
+    assert status == 0
+    assert f"{tmp_path / 'records'}: 1 sentences" in out
+    assert not (tmp_path / "records" / "language_model.arpa").exists()
+
+
 def test_one_split_in_given_labels(folder, tmp_path, run_main):
     (tmp_path / "map.json").write_text('{"0": "JOHN", "1": "GIVE", "2": "WRITE"}', encoding="utf-8")
     arguments = ["--split", "test", "--label-map", tmp_path / "map.json", "--workers", 1]
@@ -178,5 +201,6 @@ def test_missing_files_and_wrong_arguments(folder, assert_refuses):
     (folder / "test_words.csv").unlink()
     assert_refuses(main, folder, "no test_words.csv in it; found train_words.csv", "--split", "test")
     assert_refuses(main, folder, "--validation -1: must be at least 0", "--validation", "-1")
+    assert_refuses(main, folder, "--spliced -1: must be at least 0", "--spliced", "-1")
     (folder / "hands_condensed.csv").unlink()
     assert_refuses(main, folder, "hands_condensed.csv: no such file")

@@ -25,10 +25,10 @@ from tfrecords_tools.synthetic.signers import Signer, make_signer
 from tfrecords_tools.synthetic.signs import LEXICON
 from tfrecords_tools.video import write_video
 
-SYNTHESIS_VERSION = 1
+SYNTHESIS_VERSION = 2
 """Raised when the same arguments give other clips than before."""
 SPLIT_SHARES = {"train": 0.60, "validation": 0.15, "test": 0.25}
-SENTENCE_GLOSSES = (3, 6)  # fewest and most glosses of a sentence
+SENTENCE_GLOSSES = (3, 7)  # fewest and most glosses of a sentence
 # First word of each file's seed: what kind of file it is.
 _CLIP, _SENTENCE, _LETTER = 1, 2, 3
 
