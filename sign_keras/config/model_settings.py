@@ -1,12 +1,9 @@
 """What every architecture's section has."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, Self
 
 from sign_keras.config.ratio import FramesPerLogit
 from tfrecords_tools.settings import Settings
-
-if TYPE_CHECKING:
-    from sign_keras.config.models import ModelConfig
 
 # What a model reads out of a clip: one sign, or the signs of a sentence in their order.
 Task = Literal["isolated", "continuous"]
@@ -48,8 +45,7 @@ class ModelSettings(Settings):
         """The losses that it learns by where there are several, and ``train.loss_weights`` weighs them."""
         return ()
 
-    def without_weights(self) -> "ModelConfig":
+    def without_weights(self) -> Self:
         """The same architecture, begun from nothing: for a model whose own weights follow."""
         names = {"weights", "backbone_weights"} & set(type(self).model_fields)
-        changed: Any = self.model_copy(update=dict.fromkeys(names, "none"))
-        return changed
+        return self.model_copy(update=dict.fromkeys(names, "none"))

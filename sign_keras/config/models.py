@@ -1,6 +1,6 @@
 """One section for each architecture; ``architecture`` says which."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -166,7 +166,7 @@ class EnsembleConfig(ModelSettings):
             )
         return self
 
-    def without_weights(self) -> "EnsembleConfig":
+    def without_weights(self) -> Self:
         """See ``ModelSettings``; so are the members."""
         members = tuple(member.without_weights() for member in self.members)
         return self.model_copy(update={"weights": "none", "members": members})
