@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 
+from sign_keras.config import BackboneSettings
 from sign_keras.models.layers import SpatialSoftmax
 from sign_keras.models.torchvision_mobilenet import (
     IMAGENET_MEAN,
@@ -23,6 +24,7 @@ from sign_keras.models.torchvision_mobilenet import (
     mobilenet_as_torchvision,
 )
 from sign_keras.models.vit import build_vit
+from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 
 NUM_POINTS = 64
@@ -66,6 +68,25 @@ APPLICATIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "densenet121": ("DenseNet121", _by_imagenet),
     "convnext_tiny": ("ConvNeXtTiny", _inside),
 }
+
+
+def frame_backbone(config: BackboneSettings, sampling: SamplingSpec) -> keras.Model:
+    """The backbone that a configuration's ``model`` section names, for one frame; frozen where it says so.
+
+    Raises:
+        UserError: see ``build_backbone``.
+    """
+    backbone = build_backbone(
+        config.backbone,
+        sampling.height,
+        sampling.width,
+        width_multiplier=config.backbone_width,
+        weights=config.backbone_weights,
+        preset=config.backbone_preset,
+        batch_norm_momentum=config.backbone_batch_norm_momentum,
+    )
+    backbone.trainable = config.backbone_trainable
+    return backbone
 
 
 def build_backbone(

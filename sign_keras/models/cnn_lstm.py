@@ -7,7 +7,7 @@ any backbone for the CNN; the decision by the last state or, as there, by the me
 import keras
 
 from sign_keras.config import CNNLSTMConfig
-from sign_keras.models.backbones import NUM_POINTS, build_backbone
+from sign_keras.models.backbones import NUM_POINTS, frame_backbone
 from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise, Motion
@@ -29,16 +29,7 @@ def build_cnn_lstm(config: CNNLSTMConfig, clip: ClipInput, num_glosses: int) -> 
         UserError: the backbone's weights cannot be had.
     """
     # Layers
-    backbone = build_backbone(
-        config.backbone,
-        clip.sampling.height,
-        clip.sampling.width,
-        width_multiplier=config.backbone_width,
-        weights=config.backbone_weights,
-        preset=config.backbone_preset,
-        batch_norm_momentum=config.backbone_batch_norm_momentum,
-    )
-    backbone.trainable = config.backbone_trainable
+    backbone = frame_backbone(config, clip.sampling)
 
     # Functional model
     inputs = clip_inputs(clip.sampling)

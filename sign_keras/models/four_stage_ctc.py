@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from sign_keras.config import AlignmentConfig, FourStageCTCConfig
+from sign_keras.models.backbones import frame_backbone
 from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.gloss_alignment import GlossTable, UnitLength
 from sign_keras.models.heads import sentence_head
@@ -24,7 +25,6 @@ from sign_keras.models.layers import FrameWise, Motion
 from sign_keras.models.map_backbone import with_map
 from sign_keras.models.motion_scorer import MotionScorer
 from sign_keras.models.recurrent import recurrent_layers
-from sign_keras.models.sentence_backbone import frame_backbone
 from sign_keras.models.stages import Stages
 from tfrecords_tools.command_line import UserError
 
@@ -48,8 +48,7 @@ def build_four_stage_ctc(config: FourStageCTCConfig, clip: ClipInput, num_glosse
     """
     if clip.sampling.num_frames < 2 and config.selection.method == "motion":
         raise UserError("model.selection.method=motion: sampling.num_frames must be at least 2; use none")
-    backbone = with_map(frame_backbone(config, clip), config.grid)
-    backbone.trainable = config.backbone_trainable
+    backbone = with_map(frame_backbone(config, clip.sampling), config.grid)
     inputs = clip_inputs(clip.sampling)
     mask = inputs.get("frame_mask")
     tensors: dict[str, Any] = {}

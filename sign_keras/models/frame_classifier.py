@@ -7,7 +7,7 @@ simplest of Karpathy et al. 2014, https://doi.org/10.1109/CVPR.2014.223), so tha
 import keras
 
 from sign_keras.config import FrameClassifierConfig
-from sign_keras.models.backbones import build_backbone
+from sign_keras.models.backbones import frame_backbone
 from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.heads import classification_head
 from sign_keras.models.layers import FrameWise
@@ -27,16 +27,7 @@ def build_frame_classifier(config: FrameClassifierConfig, clip: ClipInput, num_g
     Raises:
         UserError: the backbone's weights cannot be had, or its size is impossible.
     """
-    backbone = build_backbone(
-        config.backbone,
-        clip.sampling.height,
-        clip.sampling.width,
-        width_multiplier=config.backbone_width,
-        weights=config.backbone_weights,
-        preset=config.backbone_preset,
-        batch_norm_momentum=config.backbone_batch_norm_momentum,
-    )
-    backbone.trainable = config.backbone_trainable
+    backbone = frame_backbone(config, clip.sampling)
     inputs = clip_inputs(clip.sampling)
     features = FrameWise(backbone, name="frame_features")(inputs["frames"])  # [B, T, D]
     logits = classification_head(features, num_glosses, config.dropout)  # [B, T, V]

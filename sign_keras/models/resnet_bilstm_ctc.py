@@ -7,11 +7,11 @@ Min et al. 2021, arXiv:2104.02330, without its convolutions over time.
 import keras
 
 from sign_keras.config import ResNetBiLSTMCTCConfig
+from sign_keras.models.backbones import frame_backbone
 from sign_keras.models.clip_inputs import ClipInput, clip_inputs
 from sign_keras.models.heads import sentence_head
 from sign_keras.models.layers import FrameWise
 from sign_keras.models.recurrent import recurrent_layers
-from sign_keras.models.sentence_backbone import frame_backbone
 from sign_keras.models.time_downsampling import TimeDownsampling
 
 
@@ -29,8 +29,7 @@ def build_resnet_bilstm_ctc(config: ResNetBiLSTMCTCConfig, clip: ClipInput, num_
     Raises:
         UserError: the backbone's weights cannot be had.
     """
-    backbone = frame_backbone(config, clip)
-    backbone.trainable = config.backbone_trainable
+    backbone = frame_backbone(config, clip.sampling)
     inputs = clip_inputs(clip.sampling)
     mask = inputs.get("frame_mask")
     features = FrameWise(backbone, name="frame_features")(inputs["frames"])  # [B, T, D]

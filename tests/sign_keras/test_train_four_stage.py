@@ -2,15 +2,11 @@
 
 import csv
 import json
-import sys
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
-import yaml
 
-from sign_keras import train
 from sign_keras.data.dataset import Records
 from sign_keras.inference.artefact import RunArtefact, load_artefact
 from sign_keras.inference.predictor import Predictor, SentencePrediction
@@ -21,6 +17,7 @@ from sign_keras.train import leave_out_sentences
 from sign_keras.training.trainer import train as fit_run
 from tests.sign_keras.conftest import GLOSSES, square_sentence
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
+from tests.sign_keras.toy_training import history, run_train
 from tfrecords_tools.command_line import SUCCESS
 from tfrecords_tools.video import write_video
 
@@ -54,12 +51,6 @@ TOY = {
 LOSSES = ("alignment", "selection", "classification", "ctc")
 
 
-@pytest.fixture(autouse=True)
-def _float32_afterwards():
-    yield
-    keras.mixed_precision.set_dtype_policy("float32")
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _tiny_backbone():
     with pytest.MonkeyPatch.context() as patch:
@@ -67,23 +58,11 @@ def _tiny_backbone():
         yield
 
 
-def run_train(directory, records, *arguments, **changes):
-    values = TOY | {"records": {"directory": str(records)}}
-    for section, change in changes.items():
-        values = values | {section: {**values.get(section, {}), **change}}
-    path = directory / "toy.yaml"
-    path.write_text(yaml.safe_dump(values))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        patch.setattr(sys, "argv", ["train", "--config", str(path), *arguments])
-        return train.main()
-
-
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory, tiny_video_sentence_records):
     """A trained, evaluated and exported toy."""
     directory = tmp_path_factory.mktemp("toy")
-    assert run_train(directory, tiny_video_sentence_records) == SUCCESS
+    assert run_train(directory, tiny_video_sentence_records, TOY) == SUCCESS
     run = Run.load(directory / "runs/toy")
     model = run.config.model
     records = Records.open(
@@ -99,11 +78,6 @@ def toy(tmp_path_factory, tiny_video_sentence_records):
         records=records,
         metrics=json.loads((run.directory / "metrics.json").read_text()),
     )
-
-
-def history(run):
-    with (run.directory / "history.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def test_each_loss_and_its_weight_is_in_the_history(toy):

@@ -5,18 +5,19 @@ from typing import Any
 import keras
 import pytest
 
-from sign_keras.models.clip_inputs import ClipInput
+from tfrecords_tools.clips import SamplingSpec
 
 
-def tiny_backbone(config: Any, clip: ClipInput) -> keras.Model:
-    """Stands in for ``sentence_backbone.frame_backbone``."""
-    del config
-    pictures = keras.Input((clip.sampling.height, clip.sampling.width, 3))
+def tiny_backbone(config: Any, sampling: SamplingSpec) -> keras.Model:
+    """Stands in for ``backbones.frame_backbone``."""
+    pictures = keras.Input((sampling.height, sampling.width, 3))
     maps = keras.layers.Rescaling(1 / 127.5, offset=-1)(pictures)
     for stride in (4, 2):
         maps = keras.layers.Conv2D(8, 3, stride, padding="same", activation="relu")(maps)
     features = keras.layers.GlobalAveragePooling2D(name="average")(maps)
-    return keras.Model(pictures, features, name="backbone")
+    backbone = keras.Model(pictures, features, name="backbone")
+    backbone.trainable = config.backbone_trainable
+    return backbone
 
 
 def use_tiny_backbone(patch: pytest.MonkeyPatch) -> None:
