@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from sign_keras.calibration import softmax
-from sign_keras.ctc.decoding import Decoding
 from sign_keras.ctc.labels import frames_of_logits
 from sign_keras.data.clip import prepare_clip
 from sign_keras.data.parsing import parse_record
@@ -21,6 +19,7 @@ from sign_keras.decoding import Decoder
 from sign_keras.inference.artefact import Artefact
 from sign_keras.inference.info import OUTPUT
 from sign_keras.inference.sliding_window import SlidingWindow, WindowFrames
+from sign_keras.inference.timed_glosses import TimedGloss, gloss_attention, timed_glosses
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import ExtractedClip, SkippedClip
@@ -30,8 +29,6 @@ from tfrecords_tools.workers import extract_clips
 
 # Of a frame: a clip that is longer than a model's frames by less loses none of its own.
 TOLERANCE = 0.5
-# Cosines of a frame and a gloss are divided by it before the softmax over frames.
-ATTENTION_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -57,23 +54,6 @@ class Prediction:
     glosses: tuple[ScoredGloss, ...]
     seconds: float
     accepted: bool = True
-
-
-@dataclass(frozen=True)
-class TimedGloss:
-    """A gloss of a sentence.
-
-    Attributes:
-        gloss: its name.
-        start_seconds: from the video's first frame, where the likeliest path begins to say it.
-        end_seconds: likewise, where it stops.
-        confidence: see ``ctc.decoding.DecodedGloss``.
-    """
-
-    gloss: str
-    start_seconds: float
-    end_seconds: float
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -115,7 +95,12 @@ Answer = Prediction | SentencePrediction
 
 
 class Predictor:
-    """Answers for video files."""
+    """Answers for video files.
+
+    Attributes:
+        artefact: the model.
+        layout: of the keypoints that it takes; None of a model of frames.
+    """
 
     def __init__(self, artefact: Artefact, top_k: int = 5, window: WindowFrames | None = None) -> None:
         """Prepares an artefact for files.
@@ -136,7 +121,7 @@ class Predictor:
         name = artefact.keypoint_layout if "keypoints" in artefact.input_names else None
         if name is not None and name not in LAYOUTS:
             raise UserError(f"this model takes keypoints of the layout {name!r}, which no video gives")
-        self._layout = LAYOUTS[name] if name else None
+        self.layout = LAYOUTS[name] if name else None
         self._decoder = None
         if artefact.task == "continuous":
             self._decoder = Decoder(artefact.sentence_decoding, artefact.label_map.glosses)
@@ -159,12 +144,13 @@ class Predictor:
     def inputs(self, extracted: ExtractedClip) -> dict[str, np.ndarray]:
         """A clip as the model takes it: a batch of one, as ``Artefact.logits`` wants it."""
         clip = prepare_clip(
-            self._parsed(extracted), self.artefact.sampling, self.artefact.input_names, layout=self._layout
+            self.parsed(extracted), self.artefact.sampling, self.artefact.input_names, layout=self.layout
         )
         return {name: value.numpy()[np.newaxis] for name, value in clip.items()}
 
-    def _parsed(self, extracted: ExtractedClip) -> dict[str, tf.Tensor]:
-        return parse_record(encode_record(extracted, label_ids=[]), self._layout)
+    def parsed(self, extracted: ExtractedClip) -> dict[str, tf.Tensor]:
+        """The clip's record, as it is read from a file."""
+        return parse_record(encode_record(extracted, label_ids=[]), self.layout)
 
     def _answer(self, extracted: ExtractedClip) -> Answer:
         if self._decoder is not None:
@@ -193,55 +179,31 @@ class Predictor:
         spans = frames_of_logits(num_frames, per_logit, found.get("keyframe_indices"))
         (decoded,) = decoder.decode(outputs[OUTPUT], [len(spans)])
         start = max(beyond / 2, 0.0)
-        glosses = tuple(
-            TimedGloss(
-                self.artefact.label_map.glosses[gloss.gloss_id],
-                start + float(spans[gloss.first_frame, 0]) / rate,
-                start + float(spans[gloss.last_frame, 1]) / rate,
-                gloss.confidence,
-            )
-            for gloss in decoded.glosses
-        )
+        similarity = found.get("gloss_similarity")
+        attention = None if similarity is None else gloss_attention(similarity, decoded.gloss_ids, num_frames)
         confidence = float(np.exp(decoded.log_probability))
         return SentencePrediction(
             extracted.clip.path,
-            glosses,
+            timed_glosses(decoded.glosses, start + spans / rate, self.artefact.label_map.glosses),
             confidence,
             float(extracted.seconds[-1]),
             cut,
             frame_seconds=tuple(start + np.arange(num_frames) / rate),
             keyframe_indices=tuple(spans[:, 0].tolist()) if "keyframe_indices" in found else None,
             frame_scores=tuple(found["frame_scores"][:num_frames].tolist()) if "frame_scores" in found else None,
-            attention_weights=_attention(found.get("gloss_similarity"), decoded, num_frames),
+            attention_weights=None if attention is None else tuple(tuple(row) for row in attention.tolist()),
         )
 
     def _long_sentence(self, extracted: ExtractedClip, window: WindowFrames, rate: float) -> SentencePrediction:
         stream = SlidingWindow(self.artefact, window)
         found = []
         names = [name for name in self.artefact.input_names if name != "frame_mask"]
-        for piece in clip_pieces(self._parsed(extracted), self.artefact.sampling, names, window.hop):
+        for piece in clip_pieces(self.parsed(extracted), self.artefact.sampling, names, window.hop):
             found += stream.push({name: value.numpy() for name, value in piece.items()})
-        glosses = tuple(
-            TimedGloss(
-                self.artefact.label_map.glosses[gloss.gloss_id],
-                gloss.first_frame / rate,
-                (gloss.last_frame + 1) / rate,
-                gloss.confidence,
-            )
-            for gloss in [*found, *stream.finish()]
-        )
+        found += stream.finish()
+        edges = frames_of_logits(stream.num_frames, 1) / rate
+        glosses = timed_glosses(found, edges, self.artefact.label_map.glosses)
         return SentencePrediction(extracted.clip.path, glosses, None, float(extracted.seconds[-1]))
-
-
-def _attention(
-    similarity: np.ndarray | None, decoded: Decoding, num_frames: int
-) -> tuple[tuple[float, ...], ...] | None:
-    """For each gloss a softmax over frames of how much they look like it; see ``SentencePrediction``."""
-    if similarity is None:
-        return None
-    glosses = [gloss.gloss_id for gloss in decoded.glosses]
-    weights = softmax(similarity[:num_frames, glosses].T, ATTENTION_TEMPERATURE)
-    return tuple(tuple(row) for row in weights.tolist())
 
 
 def _seconds_beyond(extracted: ExtractedClip, num_frames: int, rate: float) -> float:

@@ -21,8 +21,7 @@ from sign_keras.reporting import PREDICTIONS_NAME
 from tfrecords_tools.clips import SPLITS, SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.extract import SkippedClip
-from tfrecords_tools.keypoint_layout import LAYOUTS, KeypointLayout
-from tfrecords_tools.schema import encode_record
+from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.shards import find_shards, read_shard
 
 RIGHT_CLIPS, WRONG_CLIPS = 2, 2  # shown where no clip is asked for
@@ -98,13 +97,12 @@ def open_clips(names: Sequence[str], artefact: Artefact, records: Records | None
 
 
 def _from_videos(paths: Sequence[str], artefact: Artefact) -> dict[str, ShownClip]:
-    layout = LAYOUTS.get(artefact.keypoint_layout or "") if "keypoints" in artefact.input_names else None
-    found = {}
-    for path, extracted in zip(paths, Predictor(artefact).extract(paths, workers=1), strict=True):
+    predictor, found = Predictor(artefact), {}
+    for path, extracted in zip(paths, predictor.extract(paths, workers=1), strict=True):
         if isinstance(extracted, SkippedClip):
             raise UserError(f"--clip {path}: {extracted.reason}")
-        parsed = parse_record(tf.constant(encode_record(extracted, label_ids=[])), layout)
-        found[path] = _shown(path, None, parsed, artefact.sampling, artefact.input_names, layout)
+        parsed = predictor.parsed(extracted)
+        found[path] = _shown(path, None, parsed, artefact.sampling, artefact.input_names, predictor.layout)
     return found
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sign_keras.inference.predictor import TimedGloss
+from sign_keras.inference.timed_glosses import TimedGloss
 from sign_keras.pictures.clips import ShownClip
 from sign_keras.pictures.drawing import (
     BLUE,

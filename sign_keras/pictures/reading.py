@@ -15,7 +15,7 @@ from sign_keras.ctc.labels import frames_needed, frames_of_logits
 from sign_keras.decoding import Decoder
 from sign_keras.inference.artefact import Artefact
 from sign_keras.inference.info import OUTPUT
-from sign_keras.inference.predictor import ATTENTION_TEMPERATURE, TimedGloss
+from sign_keras.inference.timed_glosses import TimedGloss, gloss_attention, timed_glosses
 from sign_keras.pictures.clips import ShownClip
 from sign_keras.pictures.evidence import Score
 
@@ -118,15 +118,7 @@ def _sentence(artefact: Artefact, clip: ShownClip, outputs: dict[str, np.ndarray
     probabilities = softmax(logits[0])
     (decoded,) = Decoder(artefact.sentence_decoding, glosses).decode(logits, [len(spans)])
     edges = clip.edges[spans]
-    read = tuple(
-        TimedGloss(
-            glosses[gloss.gloss_id],
-            float(edges[gloss.first_frame, 0]),
-            float(edges[gloss.last_frame, 1]),
-            gloss.confidence,
-        )
-        for gloss in decoded.glosses
-    )
+    read = timed_glosses(decoded.glosses, edges, glosses)
     signed, why = _signed(artefact, clip, logits, probabilities, edges)
     places = [
         (frame, gloss.gloss_id + 1)
@@ -136,8 +128,7 @@ def _sentence(artefact: Artefact, clip: ShownClip, outputs: dict[str, np.ndarray
     similarity = outputs.get("gloss_similarity")
     attention = None
     if similarity is not None and decoded.glosses:
-        likeness = similarity[0][: clip.num_frames, decoded.gloss_ids].T
-        attention = softmax(likeness, ATTENTION_TEMPERATURE)
+        attention = gloss_attention(similarity[0], decoded.gloss_ids, clip.num_frames)
     return SentenceReading(
         probabilities,
         spans,

@@ -1,12 +1,10 @@
 import io
 import json
-import subprocess
 import sys
 
 import pytest
 
 from sign_keras.predict import find_videos, main
-from tests.conftest import REPOSITORY
 from tests.sign_keras.export.tiny_export import make_exports
 
 
@@ -110,13 +108,5 @@ def test_mistakes_are_one_line_and_status_2(tmp_path, run_main, monkeypatch, arg
     assert err.count("\n") == 1
 
 
-def test_help_needs_no_tensorflow():
-    ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "sign_keras.predict", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        check=True,
-    )
-    assert "example:" in ran.stdout
-    assert not {"tensorflow", "keras"} & {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+def test_help_needs_no_tensorflow(assert_help_is_quick):
+    assert_help_is_quick("sign_keras.predict")
