@@ -1,4 +1,4 @@
-"""Which frames belong to which gloss of a sentence that is known: forced alignment, soft and hard.
+"""Which frames belong to which gloss of a sentence that is known: forced alignment.
 
 A sentence of L glosses has ``2 L + 1`` *states*: blank, gloss, blank, ..., gloss, blank. A path stays in a state,
 goes on to the next, or leaves out the blank between two different glosses (Graves 2012, Supervised Sequence
@@ -62,47 +62,6 @@ def forced_alignments(
     ]
 
 
-def gloss_posteriors(
-    logits: np.ndarray,
-    num_frames: np.ndarray | Sequence[int],
-    sentences: Sequence[Sequence[int]],
-    clips: Sequence[str] = (),
-) -> np.ndarray:
-    """How probable it is that a frame belongs to each gloss of its clip's sentence, over all paths
-    (forward-backward).
-
-    Source: Graves 2012, equations 7.14 to 7.23, with ``alpha * beta`` normalised by frame. Within a graph, the same
-    sums by label are ``softmax(logits) - gradient of the CTC loss by the logits`` (equation 7.30).
-
-    Args:
-        logits: ``[B, T, V + 1]``, blank first.
-        num_frames: ``[B]`` integers: how many frames of each clip are real.
-        sentences: gloss ids of each clip, in [0, V); the longest has L glosses.
-        clips: their names, for the error's text.
-
-    Returns:
-        ``[B, T, L + 1]`` float64. Column 0 is the blank, wherever in the sentence; column i + 1 the i-th gloss of
-        the clip's sentence, so that a gloss which comes twice has two columns. A real frame sums to 1; others are
-        0.
-
-    Raises:
-        ClipTooShortError, ValueError: as in ``forced_alignments``.
-    """
-    num_frames = np.asarray(num_frames)
-    states = _States(log_probabilities(logits, num_frames), num_frames, sentences)
-    _check_possible(num_frames, sentences, clips)
-    forward = _forward(states)
-    # Backwards is forwards through the sentence and the clip turned round. Emissions are in both: taken out once.
-    turned = states.reversed()
-    joint = forward + turned.turn(_forward(turned)) - np.where(np.isfinite(states.emissions), states.emissions, 0.0)
-    joint[~states.real_frames] = _NEVER
-    totals = np.logaddexp.reduce(joint, axis=2)
-    for clip in np.flatnonzero((states.real_frames & ~np.isfinite(totals)).any(axis=1)):
-        raise _no_path(states.labels[clip])
-    posteriors = np.exp(joint - np.where(states.real_frames, totals, 0.0)[:, :, None])
-    return np.concatenate([posteriors[:, :, 0::2].sum(axis=2, keepdims=True), posteriors[:, :, 1::2]], axis=2)
-
-
 def sentence_log_probabilities(
     logits: np.ndarray, num_frames: np.ndarray | Sequence[int], sentences: Sequence[Sequence[int]]
 ) -> np.ndarray:
@@ -161,32 +120,6 @@ class _States:
         self.emissions = np.where(real[:, None], emissions, _NEVER)
         self.skips = np.zeros(self.labels.shape, bool)
         self.skips[:, 2:] = (self.labels[:, 2:] != BLANK) & (self.labels[:, 2:] != self.labels[:, :-2])
-
-    def reversed(self) -> "_States":
-        """The same sentences and clips, the other way round."""
-        turned = object.__new__(_States)
-        turned.num_states, turned.num_frames, turned.real_frames = (
-            self.num_states,
-            self.num_frames,
-            self.real_frames,
-        )
-        turned.labels = np.take_along_axis(self.labels, _turned(self.num_states, self.labels.shape[1]), 1)
-        turned.emissions = self.turn(self.emissions)
-        turned.skips = np.zeros(self.skips.shape, bool)
-        turned.skips[:, 2:] = (turned.labels[:, 2:] != BLANK) & (turned.labels[:, 2:] != turned.labels[:, :-2])
-        return turned
-
-    def turn(self, values: np.ndarray) -> np.ndarray:
-        """``[B, T, S]`` with what is real of frames and states in reverse order."""
-        frames = _turned(self.num_frames, values.shape[1])
-        states = _turned(self.num_states, values.shape[2])
-        return values[np.arange(len(values))[:, None, None], frames[:, :, None], states[:, None, :]]
-
-
-def _turned(counts: np.ndarray, size: int) -> np.ndarray:
-    """``[B, size]`` places: those below a count in reverse order, the others as they are."""
-    places = np.arange(size)
-    return np.where(places < counts[:, None], counts[:, None] - 1 - places, places)
 
 
 def _arrivals(scores: np.ndarray, skips: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ def ctc_posteriors(logits: Any, gloss_ids: Any, num_frames: Any, num_glosses: An
     Real frames sum to 1; others are 0, and so are clips that cannot carry their sentence. No gradient goes through.
 
     Source: Graves 2012, Supervised Sequence Labelling with Recurrent Neural Networks, equation 7.30: the gradient
-    of the negative log-likelihood by the logits is ``softmax - posteriors``. By label, where
-    ``ctc.alignment.gloss_posteriors`` has them by place in the sentence.
+    of the negative log-likelihood by the logits is ``softmax - posteriors``. By label: a gloss that a sentence has
+    twice is one.
 
     Args:
         logits: ``[B, T, V + 1]``, blank first.

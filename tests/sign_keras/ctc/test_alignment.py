@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sign_keras.ctc.alignment import forced_alignments, gloss_posteriors, sentence_log_probabilities
+from sign_keras.ctc.alignment import forced_alignments, sentence_log_probabilities
 from sign_keras.ctc.labels import ClipTooShortError
 from tests.sign_keras.ctc.brute_force import padded_batch, paths_by_sentence, sentence_probabilities
 
@@ -54,51 +54,26 @@ def test_spans_are_the_runs_of_each_gloss():
     assert alignment.spans == ((0, 1), (3, 3), (4, 4))
 
 
-def test_posteriors_are_shares_of_paths():
-    for logits, sentences in batches(2):
-        posteriors = gloss_posteriors(logits, FRAMES, sentences)
-        for clip, length, sentence, found in zip(logits, FRAMES, sentences, posteriors, strict=True):
-            paths = paths_by_sentence(clip[:length])[tuple(sentence)]
-            expected = np.zeros_like(found)
-            for path, probability in paths.items():
-                place = 0  # which gloss of the sentence: 1, 2, ...
-                for frame, label in enumerate(path):
-                    place += label > 0 and (frame == 0 or label != path[frame - 1])
-                    expected[frame, place if label else 0] += probability / sum(paths.values())
-            np.testing.assert_allclose(found, expected, atol=1e-10)
-
-
-def test_posteriors_of_long_clips_stay_exact():
-    """Of 300 frames, paths have probabilities that no float holds; each frame still sums to 1."""
-    logits = np.random.default_rng(0).normal(0, 20, (2, 300, 30))
-    posteriors = gloss_posteriors(logits, [300, 200], [[3, 3, 7, 1] * 10, []])
-    np.testing.assert_allclose(posteriors[0].sum(axis=1), 1)
-    np.testing.assert_allclose(posteriors[1].sum(axis=1), np.arange(300) < 200)
-
-
 def test_all_blank_of_an_empty_sentence():
     (alignment,) = forced_alignments(np.zeros((1, 4, 3)), [3], [[]])
     assert alignment.labels.tolist() == [0, 0, 0]
     assert alignment.spans == ()
     assert np.exp(alignment.log_probability) == pytest.approx(1 / 27)
-    np.testing.assert_array_equal(gloss_posteriors(np.zeros((1, 4, 3)), [3], [[]])[0, :, 0], [1, 1, 1, 0])
 
 
-@pytest.mark.parametrize("align", [forced_alignments, gloss_posteriors])
 @pytest.mark.parametrize(("num_frames", "sentence", "needed"), [(2, [0, 0], 3), (3, [0, 1, 0, 1], 4), (0, [1], 1)])
-def test_clip_too_short_is_named(align, num_frames: int, sentence: list[int], needed: int):
+def test_clip_too_short_is_named(num_frames: int, sentence: list[int], needed: int):
     with pytest.raises(ClipTooShortError, match=rf"b\.mp4: {num_frames} frames .* need {needed}"):
-        align(np.zeros((2, 4, 3)), [4, num_frames], [[0], sentence], ["a.mp4", "b.mp4"])
+        forced_alignments(np.zeros((2, 4, 3)), [4, num_frames], [[0], sentence], ["a.mp4", "b.mp4"])
     with pytest.raises(ClipTooShortError, match="clip 1 of the batch"):
-        align(np.zeros((2, 4, 3)), [4, num_frames], [[0], sentence])
+        forced_alignments(np.zeros((2, 4, 3)), [4, num_frames], [[0], sentence])
 
 
-@pytest.mark.parametrize("align", [forced_alignments, gloss_posteriors])
-def test_gloss_without_any_probability_is_an_error(align):
+def test_gloss_without_any_probability_is_an_error():
     logits = np.zeros((2, 4, 3))
     logits[1, :, 2] = -np.inf
     with pytest.raises(ValueError, match=r"no path of the glosses \[0, 1\]"):
-        align(logits, [4, 4], [[0, 1], [0, 1]])
+        forced_alignments(logits, [4, 4], [[0, 1], [0, 1]])
 
 
 @pytest.mark.parametrize("gloss", [-1, 2])

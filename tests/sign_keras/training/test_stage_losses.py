@@ -1,4 +1,4 @@
-"""The losses of the stages, by hand and against the alignment that is computed outside of the graph."""
+"""The losses of the stages, by hand and against every path of small clips."""
 
 import keras
 import numpy as np
@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from sign_keras.config import AlignmentConfig, FourStageCTCConfig
-from sign_keras.ctc.alignment import gloss_posteriors
 from sign_keras.training.ctc_posteriors import ctc_posteriors
 from sign_keras.training.stage_losses import (
     StageLosses,
@@ -14,6 +13,7 @@ from sign_keras.training.stage_losses import (
     classification_losses,
     selection_losses,
 )
+from tests.sign_keras.ctc.brute_force import paths_by_sentence
 
 V = 4
 
@@ -27,20 +27,29 @@ def ids(sentences: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("in_graph", [False, True])
-def test_posteriors_are_those_of_forward_backward_summed_by_gloss(in_graph):
+def test_posteriors_are_shares_of_paths(in_graph):
     rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (4, 7, V + 1)).astype(np.float32)
-    sentences, frames = [[0, 1], [2, 2, 3], [], [1]], np.array([7, 5, 4, 1])
+    logits = rng.normal(0, 2, (4, 6, V + 1)).astype(np.float32)
+    sentences, frames = [[0, 1], [2, 2, 3], [], [1]], np.array([6, 5, 4, 1])
     padded, counts = ids(sentences)
     compute = tf.function(ctc_posteriors) if in_graph else ctc_posteriors
     found = np.asarray(compute(tf.constant(logits), tf.constant(padded), tf.constant(frames), tf.constant(counts)))
-    by_place = gloss_posteriors(logits, frames, sentences)
     expected = np.zeros_like(found)
     for clip, sentence in enumerate(sentences):
-        expected[clip, :, 0] = by_place[clip, :, 0]
-        for place, gloss in enumerate(sentence):
-            expected[clip, :, gloss + 1] += by_place[clip, :, place + 1]
+        paths = paths_by_sentence(logits[clip, : frames[clip]])[tuple(sentence)]
+        for path, probability in paths.items():
+            for frame, label in enumerate(path):
+                expected[clip, frame, label] += probability / sum(paths.values())
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_posteriors_of_long_clips_stay_exact():
+    """Of 300 frames, paths have probabilities that no float holds; each frame still sums to 1."""
+    logits = np.random.default_rng(0).normal(0, 20, (2, 300, 30)).astype(np.float32)
+    padded, counts = ids([[3, 3, 7, 1] * 10, []])
+    found = np.asarray(ctc_posteriors(logits, padded, np.array([300, 200]), counts))
+    np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(found[1].sum(axis=1), np.arange(300) < 200, atol=1e-3)
 
 
 def test_a_clip_that_cannot_carry_its_sentence_has_no_posteriors_and_no_loss():
