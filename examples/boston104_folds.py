@@ -30,8 +30,10 @@ from boston104 import LAYOUT, read_clips, write_language_model
 from sign_keras.config import Config, load_config
 from sign_keras.decoding import LANGUAGE_MODEL_NAME
 from sign_keras.error_rate import error_rate_metrics
-from sign_keras.studies.trainings import Training, train_all
+from sign_keras.studies.tables import markdown_table
+from sign_keras.studies.trainings import Training, refuse_own_settings, train_all
 from spliced_sentences import splice
+from ten_parts import NUM_FOLDS, NUM_PARTS, splits_of_parts
 from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.clips import SkippedPath, stable_hash
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
@@ -44,9 +46,6 @@ EXAMPLE = """example:
   python examples/boston104_folds.py --input boston104 --output data/boston104_folds \\
       --runs runs/boston104_folds --config configs/boston104_keypoint_ctc.yaml
 """
-NUM_FOLDS = 5
-PARTS_PER_FOLD = 2
-NUM_PARTS = NUM_FOLDS * PARTS_PER_FOLD
 BOOTSTRAP_SAMPLES = 10_000
 # What this command sets itself.
 OWN_SETTINGS = ("records", "evaluate.decoding.language_model")
@@ -89,12 +88,9 @@ def deal_parts(sentences: Sequence[ArrayClip]) -> list[int]:
 
 def with_splits(sentences: Sequence[ArrayClip], fold: int) -> list[ArrayClip]:
     """The sentences with the splits of one fold."""
-    first = fold * PARTS_PER_FOLD
-    split_of = dict.fromkeys(range(NUM_PARTS), "train")
-    split_of |= dict.fromkeys(range(first, first + PARTS_PER_FOLD), "test")
-    split_of[(first + PARTS_PER_FOLD) % NUM_PARTS] = "validation"
+    splits = splits_of_parts(fold)
     return [
-        replace(sentence, columns=sentence.columns | {"split": split_of[part]})
+        replace(sentence, columns=sentence.columns | {"split": splits[part]})
         for sentence, part in zip(sentences, deal_parts(sentences), strict=True)
     ]
 
@@ -202,16 +198,22 @@ def summarise(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
 
 def format_markdown(summary: Mapping[str, Mapping[str, Any]], decodings: Mapping[str, Mapping[str, Any]]) -> str:
     """The summary as a table for a page of results."""
-    lines = [
-        "| | sentences | glosses, of them not in training | WER, 95 % interval | S, D, I | WER, sclite's scoring "
-        "| sentences right | language model's weight, gloss bonus |",
-        "|---|---|---|---|---|---|---|---|",
+    header = [
+        "",
+        "sentences",
+        "glosses, of them not in training",
+        "WER, 95 % interval",
+        "S, D, I",
+        "WER, sclite's scoring",
+        "sentences right",
+        "language model's weight, gloss bonus",
     ]
+    rows = []
     for name, part in summary.items():
         rate, sclite = part["word_error_rate"], part["word_error_rate_sclite"]
         low, high = rate["interval"]
         how = decodings.get(name)
-        cells = [
+        row = [
             name,
             str(part["sentences"]),
             f"{rate['total_words']}, {part['new_glosses']}",
@@ -221,8 +223,8 @@ def format_markdown(summary: Mapping[str, Mapping[str, Any]], decodings: Mapping
             str(part["right"]),
             f"{how['weight']:g}, {how['gloss_bonus']:g}" if how else "",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append(row)
+    return markdown_table(header, rows) + "\n"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -264,9 +266,7 @@ def main() -> int:
     arguments = build_parser().parse_args()
     if arguments.spliced < 0:
         raise UserError(f"--spliced {arguments.spliced}: must be at least 0")
-    for override in arguments.overrides:
-        if override.split("=")[0].startswith(OWN_SETTINGS):
-            raise UserError(f"--set {override}: this command sets {' and '.join(OWN_SETTINGS)} itself")
+    refuse_own_settings(arguments.overrides, OWN_SETTINGS)
     arguments.runs = arguments.runs or arguments.output / "runs"
     config = load_config(arguments.config, arguments.overrides) if arguments.config else None
     sentences = list_sentences(arguments.input)

@@ -33,7 +33,8 @@ import numpy as np
 
 from sign_keras.bootstrap import bootstrap_interval
 from sign_keras.config import load_config
-from sign_keras.studies.trainings import Training, train_all
+from sign_keras.studies.trainings import Training, time_taken, train_all
+from ten_parts import NUM_FOLDS, NUM_PARTS, splits_of_parts
 from tfrecords_tools.clips import Clip, ClipSpec, stable_hash
 from tfrecords_tools.command_line import SKIPPED_INPUTS, SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import SKIPPED_NAME
@@ -48,9 +49,6 @@ EXAMPLE = """example:
 
 The second makes the records alone, e.g. for python -m sign_keras.train --config configs/static_c3d.yaml.
 """
-NUM_FOLDS = 5
-PARTS_PER_FOLD = 2
-NUM_PARTS = NUM_FOLDS * PARTS_PER_FOLD
 # Number less digit grows by 4 at most between a student's photographs, and by 9 at least to the next student's.
 NEXT_STUDENT = 7
 SHORT_SIDE = 100  # of all photographs but a few, which are larger
@@ -127,11 +125,8 @@ def deal_parts(photographs: Sequence[Clip], folds: str) -> list[int]:
 
 def with_splits(photographs: Sequence[Clip], parts: Sequence[int], fold: int) -> list[Clip]:
     """The photographs with the splits of one fold."""
-    first = fold * PARTS_PER_FOLD
-    split_of = dict.fromkeys(range(NUM_PARTS), "train")
-    split_of |= dict.fromkeys(range(first, first + PARTS_PER_FOLD), "test")
-    split_of[(first + PARTS_PER_FOLD) % NUM_PARTS] = "validation"
-    return [replace(clip, split=split_of[part]) for clip, part in zip(photographs, parts, strict=True)]
+    splits = splits_of_parts(fold)
+    return [replace(clip, split=splits[part]) for clip, part in zip(photographs, parts, strict=True)]
 
 
 def make_records(listing: Listing, directory: Path, workers: int | None) -> int:
@@ -150,15 +145,12 @@ def read_fold(run: Path) -> Fold:
     """What an evaluated run left behind."""
     with (run / "predictions.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
-        epochs = list(csv.DictReader(stream))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     return Fold(
         split=metrics["split"],
         correct=np.array([row["gloss"] == row["predicted"] for row in rows]),
         signers=[row["signer"] for row in rows],
-        epochs=len(epochs),
-        minutes=sum(float(row["seconds"]) for row in epochs) / 60,
+        **time_taken(run),
     )
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mp_words import COMMON_TIER, Signer, clip_path, read_manifest, read_signers
-from signer_folds import NUM_FOLDS, Person, Place, deal_signers, read_folds, write_table
+from signer_folds import Person, Place, deal_signers, read_folds, write_table
+from ten_parts import NUM_PARTS, splits_of_parts
 from tfrecords_tools.clips import stable_hash
 from tfrecords_tools.command_line import UserError
-
-PARTS_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,13 @@ def signer_divisions(places: Mapping[str, Place], folds: Sequence[int]) -> dict[
 
 def random_divisions(folds: Sequence[int]) -> dict[str, Division]:
     """Divisions of folds of clips, by label; two parts are a fold, and one of the next one's validates it."""
-    divisions = {}
-    for fold in folds:
-        split_of = {f"part_{part}": "train" for part in range(PARTS_PER_FOLD * NUM_FOLDS)}
-        for number in range(PARTS_PER_FOLD):
-            split_of[f"part_{PARTS_PER_FOLD * fold + number}"] = "test"
-        split_of[f"part_{PARTS_PER_FOLD * ((fold + 1) % NUM_FOLDS)}"] = "validation"
-        divisions[f"fold {fold}"] = Division(f"random_fold_{fold}", split_of)
-    return divisions
+    return {
+        f"fold {fold}": Division(
+            f"random_fold_{fold}",
+            {f"part_{part}": split for part, split in enumerate(splits_of_parts(fold))},
+        )
+        for fold in folds
+    }
 
 
 def random_parts(clips: Clips) -> dict[str, dict[str, str]]:
@@ -124,5 +122,5 @@ def random_parts(clips: Clips) -> dict[str, dict[str, str]]:
     glosses = {name: gloss for of_signer in clips.glosses.values() for name, gloss in of_signer.items()}
     parts: dict[str, dict[str, str]] = {}
     for place, name in enumerate(sorted(glosses, key=lambda name: (glosses[name], stable_hash(0, name)))):
-        parts.setdefault(f"part_{place % (PARTS_PER_FOLD * NUM_FOLDS)}", {})[name] = glosses[name]
+        parts.setdefault(f"part_{place % NUM_PARTS}", {})[name] = glosses[name]
     return parts

@@ -22,18 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from divisions import Clips, Division, list_clips, places_of, signer_divisions
-from mp_words_folds import TABLE, link_division, load_configs, make_parts
+from divisions import Clips, list_clips, places_of, signer_divisions
+from mp_words_folds import TABLE, load_configs, make_divisions
 from sign_keras.embeddings import Embeddings
 from sign_keras.enroll import SHARE_TAKEN
 from sign_keras.imprinting import Head, imprint
 from sign_keras.quiet import quiet_tensorflow
+from sign_keras.studies.tables import markdown_table
 from sign_keras.studies.trainings import Training, train_all
 from signer_folds import NUM_FOLDS
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
-from tfrecords_tools.dataset_info import LABEL_MAP_NAME
 from tfrecords_tools.journal import write_atomically
-from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:
@@ -85,27 +84,21 @@ def without_word(clips: Clips, word: str) -> Clips:
     )
 
 
-def make_records(folder: Path, clips: Clips, division: Division, output: Path, workers: int | None) -> Path:
-    """Makes a division's records, with a label map of the glosses that there are; returns their folder."""
-    glosses = [gloss for of_signer in clips.glosses.values() for gloss in of_signer.values()]
-    label_map = output / LABEL_MAP_NAME
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(label_map, LabelMap.from_unsorted(glosses).to_json())
-    parts = {signer: of_signer for signer, of_signer in clips.glosses.items() if of_signer}
-    folders = make_parts(folder, clips, parts, output / "signers", label_map, workers)
-    return link_division(division, folders, output)
-
-
-def embed(artefact: "RunArtefact", records: Path, split: str) -> EmbeddedClips:
-    """Every clip of a split."""
+def embed(artefact: "RunArtefact", records: Path, split: str, word: str | None = None) -> EmbeddedClips:
+    """The clips of a split, or of them those of a word."""
     from sign_keras.data.dataset import Records
 
     opened = Records.open(records, artefact.sampling, artefact.input_names)
     values, glosses, signers = [], [], []
     for inputs, _, metadata in opened.evaluation_batches(split, BATCH_SIZE):
-        values.append(artefact.logits_and_embeddings({name: array.numpy() for name, array in inputs.items()})[1])
-        glosses += [gloss.decode() for gloss in metadata["gloss"].numpy()]
-        signers += [signer.decode() for signer in metadata["signer"].numpy()]
+        names = np.array([gloss.decode() for gloss in metadata["gloss"].numpy()])
+        wanted = np.full(len(names), True) if word is None else names == word
+        if not wanted.any():
+            continue
+        chosen = {name: array.numpy()[wanted] for name, array in inputs.items()}
+        values.append(artefact.logits_and_embeddings(chosen)[1])
+        glosses += names[wanted].tolist()
+        signers += [signer.decode() for signer in metadata["signer"].numpy()[wanted]]
     return EmbeddedClips(np.concatenate(values), np.array(glosses), np.array(signers))
 
 
@@ -151,23 +144,20 @@ def score_enrolments(
 
 def format_markdown(summary: Mapping[str, Any]) -> str:
     """The summary as a table for a page of results."""
-    lines = [
-        ["word", "clips", "recall of the word", "worst to best person to enrol it", "top-1 of the other words"],
-        ["---"] * 5,
-    ]
+    header = ["word", "clips", "recall of the word", "worst to best person to enrol it", "top-1 of the other words"]
+    rows = []
     for word, scores in summary.items():
         for count, found in scores.items():
             each = sorted(found.get("recall_by_enroller", {}).values())
-            lines.append(
-                [
-                    word,
-                    count,
-                    f"{found['recall']:.3f}" if each else "",
-                    f"{each[0]:.3f} to {each[-1]:.3f} of {len(each)}" if each else "",
-                    f"{found['others']:.3f}",
-                ]
-            )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+            row = [
+                word,
+                count,
+                f"{found['recall']:.3f}" if each else "",
+                f"{each[0]:.3f} to {each[-1]:.3f} of {len(each)}" if each else "",
+                f"{found['others']:.3f}",
+            ]
+            rows.append(row)
+    return markdown_table(header, rows) + "\n"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -200,19 +190,19 @@ def main() -> int:
     clips = list_clips(arguments.input)
     left = {word: without_word(clips, word) for word in dict.fromkeys(arguments.words)}
     (division,) = signer_divisions(places_of(clips, TABLE), [arguments.fold]).values()
-    whole = make_records(arguments.input, clips, division, arguments.output, arguments.workers)
+    make_divisions(arguments.input, clips, [division], arguments.output, arguments.workers)
+    whole = arguments.output / division.name
     trainings = {}
     for word, others in left.items():
-        records = make_records(
-            arguments.input, others, division, arguments.output / f"without_{word}", arguments.workers
-        )
+        folder = arguments.output / f"without_{word}"
+        make_divisions(arguments.input, others, [division], folder, arguments.workers)
         trainings[word] = Training(
             config=config.name,
             label=word,
             file=arguments.config,
             overrides=(
                 *arguments.overrides,
-                f"records.directory={records}",
+                f"records.directory={folder / division.name}",
                 "records.prepare=null",
                 "evaluate.split=test",
                 "export.formats=[]",
@@ -230,12 +220,11 @@ def main() -> int:
     for word, training in trainings.items():
         run = Run.load(training.run)
         artefact = RunArtefact(run)
-        train = embed(artefact, whole, "train")
         summary[word] = score_enrolments(
             Head(*joint_head(artefact.model)),
             run.label_map.glosses,
             Embeddings.load(run.directory),
-            train.where(train.glosses == word),
+            embed(artefact, whole, "train", word),
             embed(artefact, whole, "test"),
             word,
         )

@@ -34,7 +34,7 @@ from linked_records import link_records
 from mp_words import COMMON_TIER, LAYOUT, read_clips
 from pooled_scores import format_markdown, summarise
 from sign_keras.config import Config, load_config
-from sign_keras.studies.trainings import Training, train_all
+from sign_keras.studies.trainings import Training, refuse_own_settings, runs_by_config, train_all
 from signer_folds import NUM_FOLDS, SUSPECT
 from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.clips import SkippedPath
@@ -139,9 +139,7 @@ def load_configs(files: Sequence[Path], overrides: Sequence[str]) -> dict[Path, 
     Raises:
         UserError: one has faults, two have the same name, or a setting is this command's own.
     """
-    for override in overrides:
-        if override.split("=")[0].startswith(OWN_SETTINGS):
-            raise UserError(f"--set {override}: this command sets {' and '.join(OWN_SETTINGS)} itself")
+    refuse_own_settings(overrides, OWN_SETTINGS)
     configs = {file: load_config(file, overrides) for file in files}
     names = Counter(config.name for config in configs.values())
     if twice := [name for name, count in names.items() if count > 1]:
@@ -229,30 +227,49 @@ def prepare(arguments: argparse.Namespace, clips: Clips) -> dict[str, Division]:
         divisions = random_divisions(arguments.folds)
     else:
         divisions = signer_divisions(places_of(clips, arguments.table), arguments.folds)
-    label_map = arguments.output / LABEL_MAP_NAME
-    label_map.parent.mkdir(parents=True, exist_ok=True)
-    glosses = [gloss for of_signer in clips.glosses.values() for gloss in of_signer.values()]
-    write_atomically(label_map, LabelMap.from_unsorted(glosses).to_json())
-    if arguments.random_folds:
-        parts, pool = random_parts(clips), arguments.output / "random_parts"
-    else:
-        parts, pool = clips.glosses, arguments.output / "signers"
-    folders = make_parts(arguments.input, clips, parts, pool, label_map, arguments.workers)
-    for division in divisions.values():
-        link_division(division, folders, arguments.output)
+    parts = random_parts(clips) if arguments.random_folds else None
+    make_divisions(arguments.input, clips, list(divisions.values()), arguments.output, arguments.workers, parts)
     return divisions
 
 
-def link_division(division: Division, folders: Mapping[str, Path], output: Path) -> Path:
-    """Makes a division's folder of records in ``output`` from its parts' folders, and says what is in it."""
-    by_split: dict[str, list[Path]] = {}
-    for part, split in division.split_of.items():
-        if part in folders:
-            by_split.setdefault(split, []).append(folders[part])
-    info = link_records(by_split, output / division.name)
-    counts = (f"{split} {part.clips} clips of {len(part.signers)} signers" for split, part in info.splits.items())
-    print(f"{output / division.name}: {', '.join(counts)}", flush=True)
-    return output / division.name
+def make_divisions(
+    folder: Path,
+    clips: Clips,
+    divisions: Sequence[Division],
+    output: Path,
+    workers: int | None,
+    random: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Makes the records of divisions, ``OUTPUT/NAME`` each, with a label map of the glosses that there are.
+
+    Args:
+        folder: the input.
+        clips: of it.
+        divisions: of the same parts.
+        output: folder for all of them.
+        workers: processes.
+        random: parts of clips that are dealt at random, see ``make_parts``; None: signers are the parts.
+
+    Raises:
+        UserError: a clip cannot be read.
+    """
+    label_map = output / LABEL_MAP_NAME
+    label_map.parent.mkdir(parents=True, exist_ok=True)
+    glosses = [gloss for of_signer in clips.glosses.values() for gloss in of_signer.values()]
+    write_atomically(label_map, LabelMap.from_unsorted(glosses).to_json())
+    parts = random or {signer: of_signer for signer, of_signer in clips.glosses.items() if of_signer}
+    pool = output / ("random_parts" if random else "signers")
+    folders = make_parts(folder, clips, parts, pool, label_map, workers)
+    for division in divisions:
+        by_split: dict[str, list[Path]] = {}
+        for part, split in division.split_of.items():
+            if part in folders:
+                by_split.setdefault(split, []).append(folders[part])
+        info = link_records(by_split, output / division.name)
+        counts = (
+            f"{split} {part.clips} clips of {len(part.signers)} signers" for split, part in info.splits.items()
+        )
+        print(f"{output / division.name}: {', '.join(counts)}", flush=True)
 
 
 def main() -> int:
@@ -267,10 +284,7 @@ def main() -> int:
         return SUCCESS
     trainings = plan_trainings(arguments, configs, divisions)
     train_all(trainings)
-    runs: dict[str, dict[str, Path]] = {}
-    for training in trainings:
-        runs.setdefault(training.config, {})[training.label] = training.run
-    runs = choose(runs, choices)
+    runs = choose(runs_by_config(trainings), choices)
     suspect = {signer.name for signer in clips.signers if signer.status == SUSPECT}
     name = "fixed_split" if arguments.fixed_split else "random_folds" if arguments.random_folds else "signer_folds"
     title = f"{name.replace('_', ' ').capitalize()}: {', '.join(next(iter(runs.values())))}"

@@ -3,7 +3,6 @@
 Runs that tested different clips (folds) are put together; several of the same clip (seeds), see ``studies.signs``.
 """
 
-import csv
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 
 from sign_keras.bootstrap import macro_recall
 from sign_keras.studies.signs import SCORES, compare, read_answers, score
+from sign_keras.studies.tables import markdown_table
+from sign_keras.studies.trainings import time_taken
 from tfrecords_tools.command_line import UserError
 
 
@@ -55,15 +56,12 @@ def summarise(runs: Mapping[str, Mapping[str, Path]], suspect: Collection[str]) 
 def describe_training(run: Path) -> dict[str, Any]:
     """One run's scores, and how long it trained."""
     answers = read_answers([run])
-    with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
-        seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
     return {
         "run": str(run),
         "clips": len(answers.correct),
         "top1": float(answers.correct.mean()),
         "macro_recall": macro_recall(answers.glosses, answers.correct),
-        "epochs": len(seconds),
-        "minutes": sum(seconds) / 60,
+        **time_taken(run),
     }
 
 
@@ -85,11 +83,6 @@ def format_markdown(summary: Mapping[str, Any], title: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 def _with_interval(scores: Mapping[str, Any], name: str) -> str:
     low, high = scores[f"{name}_interval"]
     return f"{scores[name]:.3f}, {low:.3f} to {high:.3f}"
@@ -108,7 +101,7 @@ def _score_table(configs: Mapping[str, Any], view: str) -> str:
         if view in scores
     ]
     header = ["configuration", "clips", "signers", "top-1, 95 % interval", "macro recall, 95 % interval"]
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _training_table(configs: Mapping[str, Any]) -> str:
@@ -124,7 +117,7 @@ def _training_table(configs: Mapping[str, Any]) -> str:
         rows.append([name, "epochs", "", *epochs])
         rows.append([name, "minutes", f"{np.mean(minutes):.1f}", *(f"{value:.1f}" for value in minutes)])
     labels = list(next(iter(configs.values()))["trainings"])
-    return _table(["configuration", "", "mean", *labels], rows)
+    return markdown_table(["configuration", "", "mean", *labels], rows)
 
 
 def _difference_table(differences: Sequence[Mapping[str, Any]]) -> str:
@@ -143,7 +136,7 @@ def _difference_table(differences: Sequence[Mapping[str, Any]]) -> str:
                     f"{pair[key]['share_above']:.3f}",
                 ]
             )
-    return _table(["", "signers", "score", "difference", "95 % interval", "resamples above 0"], rows)
+    return markdown_table(["", "signers", "score", "difference", "95 % interval", "resamples above 0"], rows)
 
 
 def _share_table(configs: Mapping[str, Any], what: str, suspect: Collection[str]) -> str:
@@ -156,4 +149,4 @@ def _share_table(configs: Mapping[str, Any], what: str, suspect: Collection[str]
         ]
         for name, shares in of_first.items()
     ]
-    return _table([what, "clips", *configs], rows)
+    return markdown_table([what, "clips", *configs], rows)

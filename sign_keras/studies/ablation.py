@@ -5,7 +5,6 @@ that it changes; the first is what the others are compared with. That of a confi
 beside it, by the configuration's name.
 """
 
-import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,8 @@ import pydantic
 
 from sign_keras.config import Config, Task
 from sign_keras.studies import sentences, signs
-from sign_keras.studies.trainings import Training
+from sign_keras.studies.tables import markdown_table
+from sign_keras.studies.trainings import Training, runs_by_config, time_taken
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.settings import Settings, SettingsError, load_yaml, validate
 
@@ -143,9 +143,7 @@ def summarise(trainings: Sequence[Training], task: Task) -> dict[str, Any]:
             clips.
     """
     pooled = POOLED[task]
-    runs: dict[str, dict[str, Path]] = {}
-    for training in trainings:
-        runs.setdefault(training.config, {})[training.label] = training.run
+    runs = runs_by_config(trainings)
     answers = {variant: pooled.read_answers(list(of_variant.values())) for variant, of_variant in runs.items()}
     first, reference = next(iter(answers.items()))
     variants: dict[str, Any] = {}
@@ -162,22 +160,14 @@ def summarise(trainings: Sequence[Training], task: Task) -> dict[str, Any]:
 def _of_training(run: Path, pooled: ModuleType) -> dict[str, Any]:
     """A run's scores, and how long it trained."""
     scores = pooled.score(pooled.read_answers([run]))
-    try:
-        with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
-            seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{run / 'history.csv'}: cannot be read ({error}); delete the run and start again"
-        ) from None
-    of_run: dict[str, Any] = {name: scores[name] for name in pooled.SCORES}
-    return of_run | {"epochs": len(seconds), "minutes": sum(seconds) / 60}
+    return {name: scores[name] for name in pooled.SCORES} | time_taken(run)
 
 
 def format_markdown(summary: Mapping[str, Any]) -> str:
     """The summary as tables for a page of results: one a score, and one of what the trainings took."""
     variants = summary["variants"]
     tables = [_score_table(variants, name, title) for name, title in summary["scores"].items()]
-    return "\n".join([*tables, _training_table(variants)])
+    return "\n\n".join([*tables, _training_table(variants)]) + "\n"
 
 
 def _score_table(variants: Mapping[str, Any], name: str, title: str) -> str:
@@ -191,7 +181,9 @@ def _score_table(variants: Mapping[str, Any], name: str, title: str) -> str:
             difference = f"{found['difference']:+.3f}, {found['interval'][0]:+.3f} to {found['interval'][1]:+.3f}"
         each = [f"{of_run[name]:.3f}" for of_run in scores["each"].values()]
         rows.append([variant, f"{scores[name]:.3f}, {low:.3f} to {high:.3f}", *each, difference])
-    return _table(["", f"{title}, 95 % interval", *labels, "difference from the first, 95 % interval"], rows)
+    return markdown_table(
+        ["", f"{title}, 95 % interval", *labels, "difference from the first, 95 % interval"], rows
+    )
 
 
 def _training_table(variants: Mapping[str, Any]) -> str:
@@ -203,9 +195,4 @@ def _training_table(variants: Mapping[str, Any]) -> str:
         ]
         for variant, scores in variants.items()
     ]
-    return _table(["minutes (epochs)", *labels], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return markdown_table(["minutes (epochs)", *labels], rows)

@@ -1,5 +1,6 @@
 """Trainings one after another, each in a process of its own: what is done is skipped, what was stopped goes on."""
 
+import csv
 import subprocess
 import sys
 import time
@@ -43,6 +44,44 @@ class Training:
             SettingsError: it has faults.
         """
         return load_config(self.file, self.overrides)
+
+
+def refuse_own_settings(overrides: Sequence[str], own: Sequence[str]) -> None:
+    """Refuses ``--set`` of what a command sets itself.
+
+    Args:
+        overrides: ``--set`` arguments.
+        own: beginnings of settings' dotted names.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    for override in overrides:
+        if override.split("=")[0].startswith(tuple(own)):
+            raise UserError(f"--set {override}: this command sets {' and '.join(own)} itself")
+
+
+def runs_by_config(trainings: Sequence[Training]) -> dict[str, dict[str, Path]]:
+    """The runs of each configuration, by label."""
+    runs: dict[str, dict[str, Path]] = {}
+    for training in trainings:
+        runs.setdefault(training.config, {})[training.label] = training.run
+    return runs
+
+
+def time_taken(run: Path) -> dict[str, float]:
+    """How many ``epochs`` a run trained, and for how many ``minutes``; evaluating is not in it.
+
+    Raises:
+        UserError: its history is missing or damaged.
+    """
+    path = run / "history.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete the run and start again") from None
+    return {"epochs": len(seconds), "minutes": sum(seconds) / 60}
 
 
 def check_run(training: Training) -> None:
