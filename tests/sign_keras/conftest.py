@@ -1,5 +1,6 @@
 """Tiny records and a tiny configuration: 3 glosses, 6 signers, 3 frames of 32 pixels."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from sign_keras.config import Config
-from tests.conftest import moving_square
+from tests.conftest import REPOSITORY, moving_square
 from tfrecords_tools.array_records import ArrayClip, convert_arrays
 from tfrecords_tools.convert import convert_source
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
@@ -21,11 +22,31 @@ PLACES = {"hello": (0.0, -0.3), "thanks": (0.3, 0.0), "yes": (0.0, 0.3)}
 
 
 @pytest.fixture(autouse=True)
-def no_seed_goes_on_to_other_tests() -> Iterator[None]:
-    """Beside a global seed of 0, which a test may have set, tf.data cannot shuffle by a tensor."""
+def nothing_global_goes_on_to_other_tests() -> Iterator[None]:
+    """No precision policy of a training, and no seed: beside one of 0, tf.data cannot shuffle by a tensor."""
     yield
     if "tensorflow" in sys.modules:
         sys.modules["tensorflow"].random.set_seed(None)
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def assert_help_is_quick() -> Callable[[str], None]:
+    """``assert_help_is_quick("sign_keras.predict")``: its help has an example, and loads no TensorFlow."""
+
+    def check(module: str) -> None:
+        ran = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", module, "--help"],
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            check=True,
+        )
+        assert "example:" in ran.stdout
+        assert not {"tensorflow", "keras"} & {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import sys
 from typing import Any
 
-import keras
 import pytest
 
 from sign_keras import train
@@ -69,12 +68,6 @@ OTHER_RECORDS = {
         "evaluate__decoding__language_model": "learn",
     }
 }
-
-
-@pytest.fixture(autouse=True)
-def _float32_afterwards():
-    yield
-    keras.mixed_precision.set_dtype_policy("float32")
 
 
 @pytest.fixture

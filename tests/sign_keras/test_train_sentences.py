@@ -4,15 +4,11 @@ import csv
 import itertools
 import json
 import shutil
-import sys
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
-import yaml
 
-from sign_keras import train
 from sign_keras.ctc.labels import logit_frames
 from sign_keras.data.dataset import Records
 from sign_keras.decoding import Decoder
@@ -27,6 +23,7 @@ from sign_keras.run import Run
 from sign_keras.train import leave_out_sentences
 from sign_keras.training.trainer import train as fit_run
 from tests.sign_keras.conftest import GLOSSES, sentence_points
+from tests.sign_keras.toy_training import history, run_train
 from tfrecords_tools.clips import Clip
 from tfrecords_tools.command_line import SUCCESS, UserError
 from tfrecords_tools.crop import FULL_FRAME
@@ -64,29 +61,11 @@ TOY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _float32_afterwards():
-    yield
-    keras.mixed_precision.set_dtype_policy("float32")
-
-
-def run_train(directory, records, *arguments, **changes):
-    values = TOY | {"records": {"directory": str(records)}}
-    for section, change in changes.items():
-        values = values | {section: {**values.get(section, {}), **change}}
-    path = directory / "toy.yaml"
-    path.write_text(yaml.safe_dump(values))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(directory)
-        patch.setattr(sys, "argv", ["train", "--config", str(path), *arguments])
-        return train.main()
-
-
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory, tiny_sentence_records):
     """A trained, evaluated and exported toy."""
     directory = tmp_path_factory.mktemp("toy")
-    assert run_train(directory, tiny_sentence_records) == SUCCESS
+    assert run_train(directory, tiny_sentence_records, TOY) == SUCCESS
     run = Run.load(directory / "runs/toy")
     records = Records.open(tiny_sentence_records, run.config.sampling, ("keypoints", "frame_mask"), "continuous")
     return SimpleNamespace(
@@ -95,11 +74,6 @@ def toy(tmp_path_factory, tiny_sentence_records):
         records=records,
         metrics=json.loads((run.directory / "metrics.json").read_text()),
     )
-
-
-def history(run):
-    with (run.directory / "history.csv").open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def test_it_learns_to_read_people_it_has_never_seen(toy):
@@ -306,7 +280,7 @@ def test_records_in_which_nothing_fits_are_refused_before_training(tmp_path, tin
     records = tmp_path / "records"
     shutil.copytree(tiny_sentence_records, records)
     with pytest.raises(UserError, match="no clip of split 'train' can be used"):
-        run_train(tmp_path, records, sampling={"num_frames": 3})
+        run_train(tmp_path, records, TOY, sampling={"num_frames": 3})
 
 
 def test_glosses_are_those_of_the_records(toy):
