@@ -50,9 +50,12 @@ def sentence_logits(
 
     check_clip_spec(artefact.clip_spec, records)
     found = SentenceLogits([], [], [], [], [], _cut(records, split))
+    known = artefact.label_map
+    # The artefact's id of each of the records' glosses; the last is for -1, none.
+    own_ids = np.array([*(known.id(gloss) if gloss in known else -1 for gloss in records.label_map), -1])
     with progress(records.num_clips(split), "evaluating") as bar:
         for inputs, labels, metadata in clip_batches(records, split, records.evaluation_batches(split, batch_size)):
-            gloss_ids, num_frames, num_glosses = (np.asarray(part) for part in unpacked(labels))
+            gloss_ids, num_frames, num_glosses, frame_glosses = (np.asarray(part) for part in unpacked(labels))
             outputs = artefact.outputs(inputs)
             logits = outputs.pop(OUTPUT)
             lengths = logit_frames(num_frames, artefact.frames_per_logit)
@@ -73,6 +76,7 @@ def sentence_logits(
                 found.logits.append(real)
                 if outputs:
                     one = {name: values[clip] for name, values in (outputs | inputs | metadata).items()}
+                    one["frame_glosses"] = own_ids[frame_glosses[clip]]
                     count = int(num_frames[clip])
                     found.stages.append(
                         clip_stages(one, real, count, reference, artefact.label_map, records.sampling)
@@ -92,7 +96,8 @@ def clip_stages(
     """What a model's stages say of a clip, and what is known of its frames.
 
     Args:
-        one: of this clip, what the artefact gives, its inputs, and the metadata of evaluation.
+        one: of this clip, what the artefact gives, its inputs, the metadata of evaluation, and ``frame_glosses``:
+            the id of the gloss that each frame is said to show, -1 for none.
         logits: of its real frames.
         num_frames: real ones of the clip.
         reference: its glosses.
@@ -107,7 +112,9 @@ def clip_stages(
         frames = one["frames"][:num_frames].astype(np.float32)
         changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
     truth = read_frame_truth(Path(one["path"].decode("utf-8", "replace")))
-    speeds, glosses = None, None
+    speeds, glosses = None, one["frame_glosses"][:num_frames]
+    if not (glosses >= 0).any():
+        glosses = None
     places = one["frame_indices"][:num_frames]
     if truth is not None and places.max(initial=-1) < len(truth):
         speeds = truth.speeds(places, sampling.frame_rate or 1.0)

@@ -1,6 +1,7 @@
 """How well the first three stages of a model do: the part of ``metrics.json`` that ``docs/continuous.md`` explains.
 
-What the renderer knows of frames is used here and nowhere else: no training sees it.
+What the renderer knows of hands is used here and nowhere else: no training sees it. When glosses are signed,
+records may say too, and training learn it where a configuration asks (``model.classification``).
 """
 
 from collections.abc import Mapping, Sequence

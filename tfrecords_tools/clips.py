@@ -36,6 +36,7 @@ class Clip:
         span: which part of the video.
         bbox: ``(x0, y0, x1, y1)`` in pixels: the part of the picture that is the clip's frame.
         frame_rate: frames per second of a folder of images, which does not say; None elsewhere.
+        gloss_seconds: from when to when each gloss is signed, in seconds of the video; empty when not known.
         metadata: whatever else the source knows.
     """
 
@@ -47,6 +48,7 @@ class Clip:
     span: Span = WHOLE_VIDEO
     bbox: tuple[int, int, int, int] | None = None
     frame_rate: float | None = None
+    gloss_seconds: tuple[tuple[float, float], ...] = ()
     metadata: dict[str, str] = field(default_factory=dict, hash=False)
 
 

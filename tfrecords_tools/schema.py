@@ -3,33 +3,35 @@
 Keys are MediaSequence's where it has one, so TF Model Garden's loaders read these records too. Nothing is
 left to guess:
 
-====================== ============ =================================================================
-context                type         holds
-====================== ============ =================================================================
-schema/version         int64        ``SCHEMA_VERSION`` of the writer
-clip/media_id          bytes        the clip's unique name in its dataset
-clip/data_path         bytes        the video it came from
-clip/label/string      bytes [L]    glosses in the order signed; L = 1 for an isolated sign
-clip/label/index       int64 [L]    their ids in ``label_map.json``
-clip/signer            bytes        empty when not known
-clip/hand_box          float [4]    x0 y0 x1 y1 of the stored picture, in units of the video's frame
-clip/crop_origin       bytes        ``hands``, ``upper_body`` or ``full``: what that box was made from
-clip/num_frames        int64        T
-image/frame_rate       float        nominal frames per second; 0 for a still image
-image/format           bytes        ``JPEG``
-image/height, width    int64        of the stored frames, in pixels; 0 without frames
-keypoints/encoded      bytes        little-endian float16 ``[T, K, 3]``, the layout in dataset_info.json
-keypoints/visibility   bytes        little-endian float16 ``[T, P]`` for a layout with a group ``pose`` of P points
-keypoints/presence     bytes        uint8 ``[T, G]``: 1 where a group of the layout was found
-keypoints/aspect_ratio float        width / height of the picture that x and y refer to; 0 when not known
-====================== ============ =================================================================
+======================== ============ =================================================================
+context                  type         holds
+======================== ============ =================================================================
+schema/version           int64        ``SCHEMA_VERSION`` of the writer
+clip/media_id            bytes        the clip's unique name in its dataset
+clip/data_path           bytes        the video it came from
+clip/label/string        bytes [L]    glosses in the order signed; L = 1 for an isolated sign
+clip/label/index         int64 [L]    their ids in ``label_map.json``
+segment/start/timestamp  int64 [L]    when each gloss starts, in microseconds of the video; empty when not known
+segment/end/timestamp    int64 [L]    when each of them ends, likewise
+clip/signer              bytes        empty when not known
+clip/hand_box            float [4]    x0 y0 x1 y1 of the stored picture, in units of the video's frame
+clip/crop_origin         bytes        ``hands``, ``upper_body`` or ``full``: what that box was made from
+clip/num_frames          int64        T
+image/frame_rate         float        nominal frames per second; 0 for a still image
+image/format             bytes        ``JPEG``
+image/height, width      int64        of the stored frames, in pixels; 0 without frames
+keypoints/encoded        bytes        little-endian float16 ``[T, K, 3]``, the layout in dataset_info.json
+keypoints/visibility     bytes        little-endian float16 ``[T, P]``, of layouts with a group ``pose`` of P points
+keypoints/presence       bytes        uint8 ``[T, G]``: 1 where a group of the layout was found
+keypoints/aspect_ratio   float        width / height of the picture that x and y refer to; 0 when not known
+======================== ============ =================================================================
 
-====================== ============ =================================================================
-feature list           type         holds, per frame
-====================== ============ =================================================================
-image/encoded          bytes        JPEG, RGB; empty list in keypoint-only records
-image/timestamp        int64        microseconds since the video's first frame
-====================== ============ =================================================================
+======================== ============ =================================================================
+feature list             type         holds, per frame
+======================== ============ =================================================================
+image/encoded            bytes        JPEG, RGB; empty list in keypoint-only records
+image/timestamp          int64        microseconds since the video's first frame
+======================== ============ =================================================================
 
 Keypoints' x and y are in frame widths and heights of the uncropped frame; missing points are NaN.
 Source of the key names: google-ai-edge/mediapipe, ``mediapipe/util/sequence/media_sequence.py`` (Apache-2.0).
@@ -77,6 +79,8 @@ def encode_record(extracted: ExtractedClip, label_ids: Sequence[int]) -> bytes:
         "clip/data_path": _bytes([clip.path.encode()]),
         "clip/label/string": _bytes([gloss.encode() for gloss in clip.glosses]),
         "clip/label/index": _ints(label_ids),
+        "segment/start/timestamp": _ints([round(start * 1e6) for start, _ in clip.gloss_seconds]),
+        "segment/end/timestamp": _ints([round(end * 1e6) for _, end in clip.gloss_seconds]),
         "clip/signer": _bytes([clip.signer.encode()]),
         "clip/hand_box": _floats(extracted.crop_box.as_array()),
         "clip/crop_origin": _bytes([extracted.crop_box.origin.encode()]),
@@ -116,7 +120,8 @@ def decode_record(serialized: bytes, layout: KeypointLayout | None) -> dict[str,
         - ``jpegs`` list of bytes, ``timestamps`` ``[T]`` int64 microseconds
         - ``num_frames``, ``height``, ``width`` int; ``frame_rate``, ``aspect_ratio`` float
         - ``media_id``, ``path``, ``signer``, ``crop_origin`` str; ``hand_box`` ``[4]`` float32
-        - ``glosses`` list of str, ``labels`` ``[L]`` int64
+        - ``glosses`` list of str, ``labels`` ``[L]`` int64; ``gloss_starts`` and ``gloss_ends`` ``[L]`` int64
+          microseconds, ``[0]`` when not known
         - with a layout: ``keypoints`` ``[T, K, 3]`` float16 with NaN where missing, ``presence`` ``[T, G]`` bool,
           and, where the layout has a group ``pose`` of P points, ``visibility`` ``[T, P]`` float16
 
@@ -146,9 +151,14 @@ def decode_record(serialized: bytes, layout: KeypointLayout | None) -> dict[str,
         "crop_origin": reader.text("clip/crop_origin"),
         "glosses": reader.texts("clip/label/string"),
         "labels": np.array(reader.values("clip/label/index", "int64_list"), np.int64),
+        "gloss_starts": np.array(reader.values_if_any("segment/start/timestamp", "int64_list"), np.int64),
+        "gloss_ends": np.array(reader.values_if_any("segment/end/timestamp", "int64_list"), np.int64),
     }
     if len(record["glosses"]) != len(record["labels"]):
         raise RecordError("clip/label/string and clip/label/index differ in length")
+    for key in ("gloss_starts", "gloss_ends"):
+        if len(record[key]) not in (0, len(record["labels"])):
+            raise RecordError(f"{key} has {len(record[key])} times for {len(record['labels'])} glosses")
     if layout is not None:
         num_frames, groups = record["num_frames"], dict(layout.groups)
         shape = (num_frames, len(layout.names), COORDINATES)
@@ -173,6 +183,9 @@ class _Reader:
         if not self.has(key):
             raise RecordError(f"lacks the feature {key}")
         return getattr(self._context[key], kind).value
+
+    def values_if_any(self, key: str, kind: str) -> Any:
+        return self.values(key, kind) if self.has(key) else []
 
     def one(self, key: str, kind: str) -> Any:
         values = self.values(key, kind)

@@ -12,7 +12,7 @@ Output::
     DIR/letters/<letter>/<signer>_<nn>.png   close-ups of a hand
     DIR/joints/<the same path>.npz           the truth of each
     DIR/manifest.csv                         clips and sentences: path, gloss or glosses, signer, split,
-                                             handedness, take, frame_rate
+                                             handedness, take, frame_rate; gloss_seconds of sentences
     DIR/letters.csv                          close-ups, likewise
     DIR/synthesis.json                       the arguments
 

@@ -104,8 +104,9 @@ class FourStageCTCConfig(SentenceSettings):
         batch_norm_momentum: of the map's normalisation: share of the old statistics that a step keeps.
         alignment: stage 1's loss; null: there is none.
         selection: stage 2.
-        classification: stage 3's loss, on each frame's gloss: ``pseudo``, as CTC aligns them; ``none``: there is
-            none.
+        classification: stage 3's loss, on each frame's gloss: ``labels``, as the records say (``gloss_seconds`` of
+            a manifest), in clips of which they do not, as CTC aligns them; ``pseudo``, so in all clips; ``none``:
+            there is none.
     """
 
     architecture: Literal["four_stage_ctc"]
@@ -115,7 +116,7 @@ class FourStageCTCConfig(SentenceSettings):
     batch_norm_momentum: Share = 0.9
     alignment: AlignmentConfig | None = AlignmentConfig()
     selection: SelectionConfig = SelectionConfig()
-    classification: Literal["pseudo", "none"] = "pseudo"
+    classification: Literal["labels", "pseudo", "none"] = "labels"
 
     @pydantic.field_validator("backbone")
     @classmethod

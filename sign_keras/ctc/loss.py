@@ -11,7 +11,7 @@ A thin cover of ``keras.ops.ctc_loss`` that keeps clear of what goes wrong with 
 - Label 0 is the blank: the ids of a label map have to be raised by one, padding excepted.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -51,19 +51,36 @@ def can_carry(gloss_ids: Any, num_frames: Any, num_glosses: Any) -> Any:
     return needed <= ops.cast(num_frames, "int32")
 
 
-def unpacked(labels: Any) -> tuple[Any, Any, Any]:
+class SentenceLabels(NamedTuple):
+    """What is known of a batch of sentences.
+
+    Attributes:
+        gloss_ids: ``[B, L]``, -1 behind the last.
+        num_frames: ``[B]`` real frames of the clips.
+        num_glosses: ``[B]``.
+        frame_glosses: ``[B, T]`` id of the gloss that each frame is said to show, -1 for none; all of a clip are -1
+            where nobody says. T may be 0.
+    """
+
+    gloss_ids: Any
+    num_frames: Any
+    num_glosses: Any
+    frame_glosses: Any
+
+
+def unpacked(labels: Any) -> SentenceLabels:
     """The parts of packed labels of sentences.
 
     Args:
-        labels: ``[B, 1 + L]`` integers: how many frames of a clip are real, then CTC labels (gloss id + 1) of its
-            sentence, 0 behind the last.
-
-    Returns:
-        Gloss ids ``[B, L]`` (-1 behind the last), ``[B]`` real frames of the clips, ``[B]`` numbers of glosses.
+        labels: ``[B, 2 + T + L]`` whole numbers of any type, as Keras makes floats of them: how many frames of a
+            clip are real; T, the same for all; CTC labels (gloss id + 1) of T frames; those of the sentence, 0
+            behind the last.
     """
-    ctc_labels = labels[:, 1:]
+    labels = ops.cast(labels, "int32")
+    first = 2 + labels[0, 1]
+    ctc_labels = labels[:, first:]
     num_glosses = ops.sum(ops.cast(ctc_labels != BLANK, "int32"), axis=1)
-    return ctc_labels - 1, labels[:, 0], num_glosses
+    return SentenceLabels(ctc_labels - 1, labels[:, 0], num_glosses, labels[:, 2:first] - 1)
 
 
 def _places(gloss_ids: Any) -> Any:

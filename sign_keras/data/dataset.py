@@ -110,7 +110,8 @@ class Records:
         """Endless epochs of ``(inputs, labels)``; the last batch of an epoch may be smaller.
 
         Labels are ``[B]`` int32; where clips are mixed, ``[B, V]`` float32 shares, in every batch; of sentences
-        ``[B, 2 + L]`` int32, see ``data.sentences``. An epoch holds ``num_clips`` clips, oversampled or not.
+        ``[B, 3 + T + L]`` int32, see ``data.sentences``. An
+        epoch holds ``num_clips`` clips, oversampled or not.
 
         Args:
             config: caching, shuffling, augmentation, mixing, oversampling.
@@ -152,7 +153,9 @@ class Records:
                 if self.task == "continuous":
                     drawn = keep_whole(drawn, parsed, self.sampling, self.frames_per_logit)
                     inputs = self.prepare(parsed, config.augment, of_keypoints, drawn)
-                    return inputs, sentence_label(parsed, inputs["frame_mask"])
+                    return inputs, sentence_label(
+                        parsed, sample_moments(parsed["timestamps"], self.sampling, *drawn.when)
+                    )
                 label = self._sign_label(parsed) if deal is None else tf.gather(deal, index)
                 if put_in is not None:
                     parsed, label = put_in(parsed, label, _stream(_stream(order, NO_SIGN_STREAM), place))
@@ -171,9 +174,9 @@ class Records:
     def evaluation_batches(self, split: str, batch_size: int, view: Draw | None = None) -> tf.data.Dataset:
         """Every clip of a split exactly once, in a fixed order: ``(inputs, label [B] int32, metadata)``.
 
-        Labels of sentences are ``[B, 2 + L]``, as in training. ``metadata`` maps ``METADATA`` to ``[B]`` strings, a
-        sentence's glosses with spaces between them, and for sentences ``frame_indices`` to ``[B, T]`` int32, which
-        frame of the record each one is; ``view`` is one of ``views.make_views``.
+        Labels of sentences are ``[B, 3 + T + L]``, as in training. ``metadata`` maps ``METADATA`` to ``[B]``
+        strings, a sentence's glosses with spaces between them, and for sentences ``frame_indices`` to ``[B, T]``
+        int32, which frame of the record each one is; ``view`` is one of ``views.make_views``.
 
         Raises:
             UserError: the split is empty or a shard is damaged.
@@ -182,11 +185,15 @@ class Records:
         def prepare(parsed: Inputs) -> tuple[Inputs, tf.Tensor, Inputs]:
             metadata = {name: parsed[name] for name in METADATA if name != "gloss"}
             if self.task == "continuous":
-                metadata["frame_indices"] = sample_moments(parsed["timestamps"], self.sampling).indices
-            inputs = self.prepare(parsed, drawn=view)
+                when = view.when if view else ()
+                moments = sample_moments(parsed["timestamps"], self.sampling, *when)
+                metadata["frame_indices"] = moments.indices
+                label = sentence_label(parsed, moments)
+            else:
+                label = self._sign_label(parsed)
             return (
-                inputs,
-                self._label(parsed, inputs),
+                self.prepare(parsed, drawn=view),
+                label,
                 {**metadata, "gloss": tf.strings.reduce_join(parsed["glosses"], separator=" ")},
             )
 
@@ -309,11 +316,6 @@ class Records:
             return mix(*batch, num_glosses, drawn, tube=config.tube)
 
         return batches.enumerate().map(mix_batch, tf.data.AUTOTUNE, deterministic=True)
-
-    def _label(self, parsed: Inputs, inputs: Inputs) -> tf.Tensor:
-        if self.task == "continuous":
-            return sentence_label(parsed, inputs["frame_mask"])
-        return self._sign_label(parsed)
 
     def _sign_label(self, parsed: Inputs) -> tf.Tensor:
         # A sentence in a dataset of isolated signs is the user's mistake: say so instead of taking its first.

@@ -20,7 +20,8 @@ def parse_record(serialized: tf.Tensor, layout: KeypointLayout | None) -> dict[s
         - ``jpegs`` ``[T]`` string (``[0]`` without frames), ``timestamps`` ``[T]`` int64 microseconds
         - ``num_frames``, ``height``, ``width`` int64; ``frame_rate``, ``aspect_ratio`` float32
         - ``media_id``, ``path``, ``signer``, ``crop_origin`` string; ``hand_box`` ``[4]`` float32
-        - ``glosses`` ``[L]`` string, ``labels`` ``[L]`` int64
+        - ``glosses`` ``[L]`` string, ``labels`` ``[L]`` int64; ``gloss_starts`` and ``gloss_ends`` ``[L]`` int64
+          microseconds, ``[0]`` when not known
         - with a layout: ``keypoints`` ``[T, K, 3]`` float32 with NaN where missing, ``visibility``
           ``[T, 33]`` float32, ``presence`` ``[T, G]`` bool
 
@@ -36,6 +37,8 @@ def parse_record(serialized: tf.Tensor, layout: KeypointLayout | None) -> dict[s
             "clip/data_path": text,
             "clip/label/string": tf.io.RaggedFeature(tf.string),
             "clip/label/index": tf.io.RaggedFeature(tf.int64),
+            "segment/start/timestamp": tf.io.RaggedFeature(tf.int64),
+            "segment/end/timestamp": tf.io.RaggedFeature(tf.int64),
             "clip/signer": text,
             "clip/hand_box": tf.io.FixedLenFeature([4], tf.float32),
             "clip/crop_origin": text,
@@ -82,6 +85,8 @@ def parse_record(serialized: tf.Tensor, layout: KeypointLayout | None) -> dict[s
         "crop_origin": context["clip/crop_origin"],
         "glosses": context["clip/label/string"],
         "labels": context["clip/label/index"],
+        "gloss_starts": context["segment/start/timestamp"],
+        "gloss_ends": context["segment/end/timestamp"],
     }
     if layout is not None:
         parsed |= _parse_keypoints(context, num_frames, layout)

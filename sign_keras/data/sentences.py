@@ -1,7 +1,8 @@
 """Clips of sentences: their labels, how far augmentation may change their speed, and which cannot be used.
 
-The label of a sentence is ``[2 + L]`` int32: how many of the clip's frames are real, then the CTC labels of its L
-glosses (gloss id + 1), then a 0. In a batch, more zeros fill up the shorter ones. ``ctc.loss.unpacked`` reads it.
+The label of a sentence is ``[3 + T + L]`` int32: how many of the clip's frames are real; T; the CTC label (gloss id
++ 1) of each of the T frames, 0 where none is signed or nobody says; those of its L glosses; a 0. In a batch, more
+zeros fill up the shorter ones. ``ctc.loss.unpacked`` reads it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ import tensorflow as tf
 from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.planner import SentenceClip, fewest_frames
 from sign_keras.data.draws import Draw
-from sign_keras.data.sampling import clip_frames, clip_seconds
+from sign_keras.data.sampling import Moments, clip_frames, clip_seconds
 from tfrecords_tools.clips import SamplingSpec
 
 Inputs = Mapping[str, tf.Tensor]
@@ -19,16 +20,26 @@ Inputs = Mapping[str, tf.Tensor]
 JUST_BELOW = 1 - 1e-4
 
 
-def sentence_label(parsed: Inputs, frame_mask: tf.Tensor) -> tf.Tensor:
+def sentence_label(parsed: Inputs, moments: Moments) -> tf.Tensor:
     """The label of a clip; see the module's text.
 
     Args:
         parsed: from ``parsing.parse_record``; its sentence may be empty.
-        frame_mask: ``[T]`` bool, of the clip as the model gets it.
+        moments: of the T frames that the model gets.
     """
-    num_frames = tf.reduce_sum(tf.cast(frame_mask, tf.int32))
+    num_frames = tf.reduce_sum(tf.cast(moments.mask, tf.int32))
     glosses = tf.cast(parsed["labels"], tf.int32) + 1
-    return tf.concat([num_frames[tf.newaxis], glosses, [0]], axis=0)
+    frames = frame_labels(parsed, moments)
+    return tf.concat([[num_frames, tf.size(frames)], frames, glosses, [0]], axis=0)
+
+
+def frame_labels(parsed: Inputs, moments: Moments) -> tf.Tensor:
+    """``[T]`` int32: the CTC label of the gloss that is signed in each frame, 0 where none is or nobody says."""
+    starts, ends = parsed["gloss_starts"], parsed["gloss_ends"]
+    seconds = tf.gather(parsed["timestamps"], moments.indices)[:, tf.newaxis]
+    signed = (starts <= seconds) & (seconds < ends) & moments.mask[:, tf.newaxis]  # at most one in each row
+    labels = tf.cast(parsed["labels"][: tf.size(starts)], tf.int32) + 1
+    return tf.reduce_sum(tf.where(signed, labels, 0), axis=1)
 
 
 def keep_whole(drawn: Draw, parsed: Inputs, sampling: SamplingSpec, frames_per_logit: FramesPerLogit) -> Draw:

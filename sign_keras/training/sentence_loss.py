@@ -14,7 +14,7 @@ from sign_keras.ctc.loss import ctc_losses, unpacked
 class SentenceLoss(keras.losses.Loss):
     """CTC loss, as ``ctc.loss.ctc_losses`` has it: in nats a gloss, 0 where a clip cannot carry its glosses.
 
-    Takes packed labels ``[B, 1 + L]`` (``ctc.loss.unpacked``) and logits ``[B, T', V + 1]``, blank first.
+    Takes packed labels ``[B, 2 + T + L]`` (``ctc.loss.unpacked``) and logits ``[B, T', V + 1]``, blank first.
 
     Args:
         frames_per_logit: how many frames of a clip make one of the logits.
@@ -27,8 +27,9 @@ class SentenceLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """``[B]`` float32 losses."""
-        gloss_ids, num_frames, num_glosses = unpacked(y_true)
-        return ctc_losses(y_pred, gloss_ids, logit_frames(num_frames, self.frames_per_logit), num_glosses)
+        known = unpacked(y_true)
+        num_frames = logit_frames(known.num_frames, self.frames_per_logit)
+        return ctc_losses(y_pred, known.gloss_ids, num_frames, known.num_glosses)
 
     def get_config(self) -> dict[str, object]:
         """Constructor arguments."""

@@ -34,11 +34,11 @@ class StageLosses:
         """``[B, len(names)]`` float32.
 
         Args:
-            labels: packed, ``[B, 1 + L]``; see ``ctc.loss.unpacked``.
+            labels: packed, ``[B, 2 + T + L]``; see ``ctc.loss.unpacked``.
             outputs: of ``models.stages.with_stages``.
         """
         logits, tensors = outputs
-        gloss_ids, num_frames, num_glosses = unpacked(labels)
+        gloss_ids, num_frames, num_glosses, frame_glosses = unpacked(labels)
         kept = logit_frames(num_frames, self._frames_per_logit)
         sentence = (gloss_ids, kept, num_glosses)
         posteriors = ctc_posteriors(logits, *sentence)[..., 1:] if len(self.names) > 1 else None  # [B, K, V]
@@ -56,7 +56,10 @@ class StageLosses:
                 self._config.selection.entropy,
             )
         if "classification" in self.names:
-            losses["classification"] = classification_losses(tensors["frame_classes"], posteriors)
+            targets = posteriors
+            if self._config.classification == "labels":
+                targets = frame_targets(frame_glosses, tensors.get("keyframe_indices"), kept, posteriors)
+            losses["classification"] = classification_losses(tensors["frame_classes"], targets)
         return tf.stack([losses[name] for name in self.names], axis=1)
 
 
@@ -126,13 +129,35 @@ def selection_losses(changes: Any, keyframes: Any, num_frames: Any, kept: Any, e
     return tf.where(has_change, -likelihood - entropy * spread, 0.0)
 
 
-def classification_losses(classes: Any, posteriors: Any) -> Any:
-    """``[B]``: cross-entropy of each frame's gloss against the glosses that CTC aligns with it; blanks do not
-    count.
+def frame_targets(frame_glosses: Any, keyframes: Any | None, kept: Any, posteriors: Any) -> Any:
+    """``[B, K, V]`` float32: the gloss that each frame is said to show, nothing where it is said to show none; of
+    clips of which nobody says, the glosses that CTC aligns.
+
+    Args:
+        frame_glosses: ``[B, T]`` ids, -1 for none; see ``ctc.loss.SentenceLabels``.
+        keyframes: ``[B, K]`` places of the frames that are kept; None: all T are.
+        kept: ``[B]`` how many of the places count.
+        posteriors: ``[B, K, V]``, of glosses.
+    """
+    num_clips, num_places, num_glosses = tf.unstack(tf.shape(posteriors))
+    if keyframes is None:
+        keyframes = tf.tile(tf.range(num_places)[None], [num_clips, 1])
+    # Where T is 0, each place has the -1 that is put behind the last.
+    last = tf.shape(frame_glosses)[1]
+    glosses = tf.pad(frame_glosses, [[0, 0], [0, 1]], constant_values=-1)
+    glosses = tf.gather(glosses, tf.minimum(tf.cast(keyframes, last.dtype), last), batch_dims=1)
+    counts = tf.sequence_mask(kept, num_places, tf.float32)
+    targets = tf.one_hot(glosses, num_glosses) * counts[:, :, None]
+    said = tf.reduce_any(frame_glosses >= 0, axis=1)
+    return tf.where(said[:, None, None], targets, posteriors)
+
+
+def classification_losses(classes: Any, targets: Any) -> Any:
+    """``[B]``: cross-entropy of each frame's gloss, the mean over frames that have one.
 
     Args:
         classes: ``[B, K, V]`` logits.
-        posteriors: ``[B, K, V]``, of glosses: soft labels.
+        targets: ``[B, K, V]``: shares of each gloss; a frame that has none, or counts less, sums to less than 1.
     """
-    costs = -tf.reduce_sum(posteriors * tf.nn.log_softmax(classes), axis=(1, 2))
-    return costs / tf.maximum(tf.reduce_sum(posteriors, axis=(1, 2)), TINY)
+    costs = -tf.reduce_sum(targets * tf.nn.log_softmax(classes), axis=(1, 2))
+    return costs / tf.maximum(tf.reduce_sum(targets, axis=(1, 2)), TINY)

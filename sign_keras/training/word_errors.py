@@ -28,13 +28,14 @@ class WordErrorRate(keras.metrics.Metric):
         self.glosses = self.add_variable((), "zeros", dtype="float64", name="glosses")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Counts a batch: packed labels ``[B, 1 + L]`` (``ctc.loss.unpacked``), logits ``[B, T', V + 1]``."""
+        """Counts a batch: packed labels ``[B, 2 + T + L]`` (``ctc.loss.unpacked``), logits ``[B, T', V + 1]``."""
         del sample_weight
-        _, num_frames, num_glosses = unpacked(y_true)
-        paths = likeliest_paths(y_pred, logit_frames(num_frames, self._frames_per_logit))
-        errors = tf.edit_distance(_sparse(paths), _sparse(tf.cast(y_true[:, 1:], tf.int32)), normalize=False)
+        known = unpacked(y_true)
+        paths = likeliest_paths(y_pred, logit_frames(known.num_frames, self._frames_per_logit))
+        labels = tf.cast(known.gloss_ids + 1, tf.int32)
+        errors = tf.edit_distance(_sparse(paths), _sparse(labels), normalize=False)
         self.errors.assign_add(tf.cast(tf.reduce_sum(errors), tf.float64))
-        self.glosses.assign_add(tf.cast(tf.reduce_sum(num_glosses), tf.float64))
+        self.glosses.assign_add(tf.cast(tf.reduce_sum(known.num_glosses), tf.float64))
 
     def result(self) -> Any:
         """Errors by glosses."""

@@ -93,7 +93,7 @@ def tiny_keypoint_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 points[:, MEDIAPIPE_HOLISTIC.group_slices["left_hand"]] = np.nan
                 columns = {"gloss": gloss, "signer": f"s{signer}", "split": split}
                 clips.append(ArrayClip(f"s{signer}_{gloss}_{take}.npy", points.astype(np.float32), columns))
-    return _converted(clips, folder)
+    return as_records(clips, folder)
 
 
 def sentence_points(person: np.ndarray, sentence: Sequence[str], rng: np.random.Generator) -> np.ndarray:
@@ -128,7 +128,7 @@ def tiny_sentence_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
             short = sentence_points(person, ["yes"], rng)[:2]
             columns = {"glosses": "hello thanks yes", "signer": f"s{signer}", "split": split}
             clips.append(ArrayClip(f"s{signer}_short.npy", short, columns))
-    return _converted(clips, tmp_path_factory.mktemp("tiny_sentences"))
+    return as_records(clips, tmp_path_factory.mktemp("tiny_sentences"))
 
 
 def square_sentence(sentence: Sequence[str], rng: np.random.Generator, size: int = 48) -> Iterator[np.ndarray]:
@@ -167,7 +167,8 @@ def tiny_video_sentence_records(tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root / "records"
 
 
-def _converted(clips: list[ArrayClip], folder: Path) -> Path:
+def as_records(clips: list[ArrayClip], folder: Path) -> Path:
+    """The folder, with keypoints of MediaPipe's layout at 25 frames a second converted into it."""
     layout = ArrayLayout(
         name=MEDIAPIPE_HOLISTIC.name,
         points=MEDIAPIPE_HOLISTIC.names,

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,26 @@ def test_encode_then_parse_is_identity(make_extracted):
     assert record["signer"] == "Zoë"
     assert record["crop_origin"] == "full"
     np.testing.assert_array_equal(record["hand_box"], [0, 0, 1, 1])
+
+
+def test_times_of_glosses_survive_and_may_be_missing(make_extracted):
+    extracted = make_extracted(5, glosses=("A", "B"))
+    clip = replace(extracted.clip, gloss_seconds=((0.0, 0.04), (0.1, 0.1234567)))
+    timed = encode_record(replace(extracted, clip=clip), [0, 1])
+    record = decode_record(timed, None)
+    assert record["gloss_starts"].tolist() == [0, 100_000]
+    assert record["gloss_ends"].tolist() == [40_000, 123_457]
+
+    def forget(example):
+        for key in ("segment/start/timestamp", "segment/end/timestamp"):
+            example.context.feature.pop(key)
+
+    def lose_one(example):
+        example.context.feature["segment/end/timestamp"].int64_list.value.pop()
+
+    assert not len(decode_record(edit(timed, forget), None)["gloss_starts"])
+    with pytest.raises(RecordError, match="gloss_ends has 1 times for 2 glosses"):
+        decode_record(edit(timed, lose_one), None)
 
 
 def test_keypoints_and_missing_ones_survive(make_extracted):

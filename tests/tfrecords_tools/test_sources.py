@@ -107,6 +107,30 @@ def test_manifest(tmp_path):
     assert c.path == "/abs/c.mp4"
 
 
+def test_times_of_glosses_are_read(tmp_path):
+    write_manifest(tmp_path, "path,glosses,gloss_seconds\na.mp4,A B,0-0.5 0.5-1.25\nb.mp4,A B,\n")
+    a, b = list_clips("manifest", tmp_path).clips
+    assert (a.gloss_seconds, b.gloss_seconds) == (((0, 0.5), (0.5, 1.25)), ())
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ("0.1-0.5", "has 1 times, the clip 2 glosses"),
+        ("0.1-0.5 0.4-0.6", "before the next one starts"),
+        ("0.5-0.5 0.6-0.7", "must end after it starts"),
+        ("0.1-0.5 0.6-inf", "must end after it starts"),
+        ("-0.1-0.5 0.6-0.7", "expected start-end for each gloss"),
+        ("0.1-0.5 later", "expected start-end for each gloss"),
+    ],
+)
+def test_times_of_glosses_that_make_no_sense_are_listed(tmp_path, times, reason):
+    write_manifest(tmp_path, f"path,glosses,gloss_seconds\na.mp4,A B,{times}\n")
+    listing = list_clips("manifest", tmp_path)
+    assert not listing.clips
+    assert reason in listing.skipped[0].reason
+
+
 def test_synthetic_has_letters_where_it_has_no_clips(tmp_path):
     (tmp_path / "letters.csv").write_text("path,gloss\nletters/a/s.png,a\n")
     (clip,) = SOURCES["synthetic"]().list_clips(tmp_path).clips

@@ -1,6 +1,8 @@
 """A CSV with one row a clip: the format every other dataset can be brought into."""
 
 import csv
+import itertools
+import math
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +23,7 @@ COLUMNS = (
     "start_frame",
     "end_frame",
     "bbox",
+    "gloss_seconds",
 )
 FILE_NAME, LETTERS_NAME = "manifest.csv", "letters.csv"
 Number = TypeVar("Number", int, float)
@@ -31,8 +34,9 @@ class Manifest(Source):
 
     Columns: ``path`` (relative to the CSV, or absolute) and ``gloss`` (one sign) or ``glosses`` (a sentence,
     separated by spaces); optional ``signer``, ``split`` (train, validation, test), ``start_seconds`` and
-    ``end_seconds`` or ``start_frame`` and ``end_frame``, ``bbox`` (``x0 y0 x1 y1`` in pixels). Other columns
-    are kept as metadata. A row that makes no sense is skipped and listed.
+    ``end_seconds`` or ``start_frame`` and ``end_frame``, ``bbox`` (``x0 y0 x1 y1`` in pixels), ``gloss_seconds``
+    (from when to when each gloss is signed, in seconds of the video: ``0.4-1.1 1.3-2.0``). Other columns are kept
+    as metadata. A row that makes no sense is skipped and listed.
     """
 
     def list_clips(self, path: Path) -> Listing:
@@ -84,6 +88,7 @@ def _clip(row: dict[str, str | None], root: Path) -> Clip:
         split=split,
         span=span,
         bbox=bbox,
+        gloss_seconds=_gloss_seconds(values.get("gloss_seconds", ""), len(glosses)),
         metadata={key: value for key, value in values.items() if key not in COLUMNS and value},
     )
 
@@ -142,3 +147,23 @@ def _bbox(text: str) -> tuple[int, int, int, int] | None:
     if x0 >= x1 or y0 >= y1:
         raise RowError(f"bbox {text!r} is empty; expected x0 < x1 and y0 < y1")
     return x0, y0, x1, y1
+
+
+def _gloss_seconds(text: str, num_glosses: int) -> tuple[tuple[float, float], ...]:
+    if not text:
+        return ()
+    try:
+        bounds = [tuple(float(bound) for bound in part.split("-")) for part in text.split()]
+        spans = tuple((start, end) for start, end in bounds)
+    except ValueError:
+        raise RowError(
+            f"gloss_seconds {text!r}; expected start-end for each gloss, such as 0.4-1.1 1.3-2.0"
+        ) from None
+    if len(spans) != num_glosses:
+        raise RowError(f"gloss_seconds {text!r} has {len(spans)} times, the clip {num_glosses} glosses")
+    in_order = [bound for span in spans for bound in span]
+    if not all(first <= second for first, second in itertools.pairwise([0.0, *in_order])) or not all(
+        start < end < math.inf for start, end in spans
+    ):
+        raise RowError(f"gloss_seconds {text!r}: each gloss must end after it starts, before the next one starts")
+    return spans

@@ -178,7 +178,27 @@ def _render(output: Path, plan: SynthesisPlan, job: _Job) -> dict[str, str]:
             phase=clip.phase,
         )
         write_video(media, clip.frames, frame_rate)
-    return {**row, "frame_rate": f"{frame_rate:g}"}
+    row["frame_rate"] = f"{frame_rate:g}"
+    if job.kind == _SENTENCE:
+        with np.load(truth) as known:
+            row["gloss_seconds"] = gloss_seconds(known["gloss_index"], frame_rate)
+    return row
+
+
+def gloss_seconds(gloss_index: np.ndarray, frame_rate: float) -> str:
+    """From when to when each gloss of a sentence is signed, as a manifest says it: ``0.43-1.12 1.31-2.03``.
+
+    Args:
+        gloss_index: ``[T]`` place in the sentence of what each frame shows, -1 outside signs.
+        frame_rate: frames per second.
+    """
+    spans = []
+    for place in range(gloss_index.max() + 1):
+        frames = np.flatnonzero(gloss_index == place)
+        # Between two frames, so that no rounding of times moves one of them across.
+        start, end = max(frames[0] - 0.5, 0), frames[-1] + 0.5
+        spans.append(f"{start / frame_rate:.3f}-{end / frame_rate:.3f}")
+    return " ".join(spans)
 
 
 def _render_letter(
@@ -196,7 +216,7 @@ def _render_letter(
 
 def _write_manifest(path: Path, rows: list[dict[str, str]]) -> None:
     present = {key for row in rows for key in row}
-    order = ("path", "gloss", "glosses", "signer", "split", "handedness", "take", "frame_rate")
+    order = ("path", "gloss", "glosses", "signer", "split", "handedness", "take", "frame_rate", "gloss_seconds")
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [key for key in order if key in present], restval="")

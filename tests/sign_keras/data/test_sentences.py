@@ -14,8 +14,9 @@ from sign_keras.data.dataset import Records
 from sign_keras.data.draws import draw
 from sign_keras.data.planning import clips_with_sentences_of, plan_training
 from sign_keras.data.sampling import clip_frames, sample_moments
-from sign_keras.data.sentences import keep_whole, sentence_label
-from tests.sign_keras.conftest import GLOSSES
+from sign_keras.data.sentences import frame_labels, keep_whole, sentence_label
+from tests.sign_keras.conftest import GLOSSES, as_records
+from tfrecords_tools.array_records import ArrayClip
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 
@@ -28,6 +29,19 @@ def records(tiny_sentence_records):
     return Records.open(tiny_sentence_records, SAMPLING, INPUTS, "continuous")
 
 
+def parsed_sentence(
+    num_frames: int, labels: list[int], gloss_seconds: list[tuple[float, float]] | None = None
+) -> dict[str, tf.Tensor]:
+    """As much of a record as its label depends on."""
+    times = np.round(np.array(gloss_seconds or np.zeros((0, 2))) * 1e6).astype(np.int64)
+    return {
+        "timestamps": timestamps(num_frames),
+        "labels": tf.constant(labels, tf.int64),
+        "gloss_starts": tf.constant(times[:, 0]),
+        "gloss_ends": tf.constant(times[:, 1]),
+    }
+
+
 def timestamps(num_frames: int, frame_rate: float = 25.0) -> tf.Tensor:
     return tf.constant(np.round(np.arange(num_frames) * 1e6 / frame_rate).astype(np.int64))
 
@@ -36,7 +50,8 @@ def test_labels_hold_real_frames_and_every_gloss_in_its_order(records):
     sentences = {clip.path: clip for clip in records.sentences("test")}
     seen = 0
     for inputs, labels, metadata in records.evaluation_batches("test", 4).as_numpy_iterator():
-        gloss_ids, num_frames, num_glosses = (np.asarray(part) for part in unpacked(labels))
+        gloss_ids, num_frames, num_glosses, frame_glosses = (np.asarray(part) for part in unpacked(labels))
+        assert (frame_glosses == -1).all()  # nobody says
         np.testing.assert_array_equal(num_frames, inputs["frame_mask"].sum(axis=1))
         for clip, name in enumerate(metadata["media_id"]):
             described = sentences[name.decode()]
@@ -50,10 +65,41 @@ def test_labels_hold_real_frames_and_every_gloss_in_its_order(records):
 
 
 def test_an_empty_sentence_is_a_label_without_glosses():
-    mask = tf.constant([True, True, False])
-    label = sentence_label({"labels": tf.constant([], tf.int64)}, mask)
-    gloss_ids, num_frames, num_glosses = unpacked(label[tf.newaxis])
-    assert (gloss_ids.shape, int(num_frames[0]), int(num_glosses[0])) == ((1, 1), 2, 0)
+    parsed = parsed_sentence(2, [])
+    known = unpacked(sentence_label(parsed, sample_moments(parsed["timestamps"], SAMPLING))[tf.newaxis])
+    assert (known.gloss_ids.shape, int(known.num_frames[0]), int(known.num_glosses[0])) == ((1, 1), 2, 0)
+
+
+def test_frames_have_the_gloss_that_is_signed_when_they_are_shown():
+    # Frames last 0.04 s: gloss 2 is on screen in frames 1 to 3, gloss 0 in frames 5 and 6.
+    parsed = parsed_sentence(8, [2, 0], [(0.04, 0.16), (0.19, 0.25)])
+    plain = sample_moments(parsed["timestamps"], SAMPLING)
+    assert frame_labels(parsed, plain).numpy().tolist() == [0, 3, 3, 3, 0, 1, 1, 0] + [0] * 32
+    # Half as fast, every frame is taken twice.
+    slow = sample_moments(parsed["timestamps"], SAMPLING, None, 0.5)
+    assert frame_labels(parsed, slow).numpy().tolist() == [0, 0, *[3] * 6, 0, 0, 1, 1, 1, 1, 0, 0] + [0] * 24
+
+
+def test_frame_labels_reach_batches(tmp_path):
+    times = {"a b": "0-0.2 0.2-0.36", "b": "0.1-0.3", "b a b": "0-0.1 0.2-0.28 0.3-0.4"}
+    clips = [
+        ArrayClip(f"{split}{take}.npy", np.zeros((10, 543, 3), np.float32), {"split": split, **columns})
+        for split in ("train", "test")
+        for take, columns in enumerate(
+            {"glosses": glosses, "gloss_seconds": seconds} for glosses, seconds in times.items()
+        )
+    ]
+    records = Records.open(as_records(clips, tmp_path), SAMPLING, INPUTS, "continuous")
+    config = DataConfig(augment=AugmentConfig(speed=0.2))
+    for batches in (records.evaluation_batches("test", 3), records.training_batches(config, 3, seed=0).take(2)):
+        for _, labels, *_ in batches.as_numpy_iterator():
+            known = unpacked(labels)
+            for clip, glosses in enumerate(np.asarray(known.gloss_ids)):
+                count, frames = int(known.num_frames[clip]), np.asarray(known.frame_glosses[clip])
+                wanted = [gloss for gloss in glosses.tolist() if gloss >= 0]
+                assert [gloss for gloss, _ in itertools.groupby(frames[:count]) if gloss >= 0] == wanted
+                assert (frames[count:] == -1).all()
+                assert len(frames) == SAMPLING.num_frames
 
 
 def test_training_batches_are_the_same_again_and_hold_each_clip_once(records):

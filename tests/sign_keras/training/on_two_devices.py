@@ -17,6 +17,7 @@ from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
 from sign_keras.training.stage_losses import StageLosses
+from tests.sign_keras.sentence_labels import packed
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, train_config, values
 from tfrecords_tools.clips import SamplingSpec
@@ -62,10 +63,9 @@ def sentences(strategy: tf.distribute.Strategy | None, batch_size: int, accumula
     """History and weights of a dense layer that learns sentences; 14 clips in updates of 4."""
     rng = np.random.default_rng(0)
     frames = rng.normal(size=(14, 6, 5)).astype(np.float32)
-    labels = np.zeros((14, 4), np.int32)
-    labels[:, 0] = rng.integers(3, 7, 14)
-    labels[:, 1] = rng.integers(1, 4, 14)
-    labels[::2, 2] = rng.integers(1, 4, 7)
+    num_frames = rng.integers(3, 7, 14).tolist()
+    first, second = rng.integers(0, 3, 14).tolist(), rng.integers(0, 3, 14).tolist()
+    labels = packed([first[clip : clip + 1] + second[clip : clip + 1 - clip % 2] for clip in range(14)], num_frames)
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else nullcontext():
         inputs = {"keypoints": keras.Input((6, 5), name="keypoints")}
@@ -81,8 +81,7 @@ def stages(strategy: tf.distribute.Strategy | None, batch_size: int, accumulate_
     """History and weights of a tiny four-stage model, its normalisation frozen; 14 clips in updates of 4."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (14, 4, 16, 16, 3)).astype(np.uint8)
-    labels = np.zeros((14, 3), np.int32)
-    labels[:, 0], labels[:, 1] = 4, rng.integers(1, 4, 14)
+    labels = packed(rng.integers(0, 3, (14, 1)).tolist(), [4] * 14)
     config = FourStageCTCConfig.model_validate(
         {
             "architecture": "four_stage_ctc",

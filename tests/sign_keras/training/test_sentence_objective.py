@@ -9,16 +9,9 @@ from sign_keras.ctc.decoding import greedy_decode
 from sign_keras.error_rate import align_sentences, word_error_rate
 from sign_keras.training.sentence_loss import SentenceLoss
 from sign_keras.training.word_errors import WordErrorRate, likeliest_paths
+from tests.sign_keras.sentence_labels import packed
 
 NUM_GLOSSES = 4
-
-
-def packed(sentences: list[list[int]], num_frames: list[int]) -> np.ndarray:
-    labels = np.zeros((len(sentences), 2 + max(map(len, sentences))), np.int32)
-    for clip, sentence in enumerate(sentences):
-        labels[clip, 0] = num_frames[clip]
-        labels[clip, 1 : 1 + len(sentence)] = np.array(sentence, np.int32) + 1
-    return labels
 
 
 def random_batch(seed: int) -> tuple[np.ndarray, list[list[int]], list[int]]:

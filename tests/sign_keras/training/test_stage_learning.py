@@ -12,6 +12,7 @@ from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
 from sign_keras.training.stage_losses import StageLosses
 from tests.sign_keras.conftest import GLOSSES, square_sentence
+from tests.sign_keras.sentence_labels import packed
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.tiny_learning import train_config
 from tfrecords_tools.clips import SamplingSpec
@@ -35,7 +36,8 @@ def sentences(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]
     """Inputs and packed labels of sentences of one or two glosses."""
     rng = np.random.default_rng(seed)
     frames = np.zeros((count, SAMPLING.num_frames, 32, 32, 3), np.uint8)
-    mask, labels = np.zeros(frames.shape[:2], bool), np.zeros((count, 4), np.int32)
+    mask = np.zeros(frames.shape[:2], bool)
+    signed: list[list[int]] = []
     for clip in range(count):
         ids = rng.integers(0, len(GLOSSES), 1 + clip % 2)
         pictures = [
@@ -43,8 +45,8 @@ def sentences(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]
             for picture in square_sentence([GLOSSES[index] for index in ids], rng)
         ]
         frames[clip, : len(pictures)], mask[clip, : len(pictures)] = pictures, True
-        labels[clip, 0], labels[clip, 1 : 1 + len(ids)] = len(pictures), ids + 1
-    return {"frames": frames, "frame_mask": mask}, labels
+        signed.append(ids.tolist())
+    return {"frames": frames, "frame_mask": mask}, packed(signed, mask.sum(axis=1).tolist())
 
 
 @pytest.mark.parametrize(

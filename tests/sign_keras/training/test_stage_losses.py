@@ -11,9 +11,11 @@ from sign_keras.training.stage_losses import (
     StageLosses,
     alignment_losses,
     classification_losses,
+    frame_targets,
     selection_losses,
 )
 from tests.sign_keras.ctc.brute_force import paths_by_sentence
+from tests.sign_keras.sentence_labels import packed
 
 V = 4
 
@@ -129,6 +131,44 @@ def test_classes_learn_from_glosses_and_not_from_blanks():
     np.testing.assert_allclose(found, [-(terms[0] + terms[1]) / 2], rtol=1e-5)
 
 
+def test_frames_learn_what_they_are_said_to_show_and_else_what_ctc_aligns():
+    posteriors = np.full((3, 3, V), 0.25, np.float32)
+    # Of the first clip, frame 2 shows nothing and frame 5 is not kept; nobody says of the second; the third has one
+    # frame, and what its other places stand for does not count.
+    glosses = np.full((3, 6), -1)
+    glosses[0], glosses[2] = [0, 0, -1, 2, 2, 3], 1
+    keyframes = np.array([[0, 2, 3], [0, 1, 2], [0, 1, 1]])
+    found = frame_targets(
+        tf.constant(glosses), tf.constant(keyframes), tf.constant([3, 3, 1]), tf.constant(posteriors)
+    )
+    expected = posteriors.copy()
+    expected[0], expected[2] = 0, 0
+    expected[0, 0, 0] = expected[0, 2, 2] = expected[2, 0, 1] = 1
+    np.testing.assert_array_equal(found, expected)
+    every = frame_targets(tf.constant(glosses[:, :3]), None, tf.constant([3, 3, 1]), tf.constant(posteriors))
+    np.testing.assert_array_equal(every[0], [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("classification", ["labels", "pseudo"])
+def test_a_configuration_says_whether_frame_labels_count(classification):
+    config = FourStageCTCConfig.model_validate(
+        {
+            "architecture": "four_stage_ctc",
+            "backbone_trainable": True,
+            "alignment": None,
+            "selection": {"method": "none"},
+            "classification": classification,
+        }
+    )
+    rng = np.random.default_rng(0)
+    logits, classes = (rng.normal(size=(1, 4, size)).astype(np.float32) for size in (V + 1, V))
+    outputs = tf.constant(logits), {"frame_classes": tf.constant(classes)}
+    found = StageLosses(config).call(packed([[0, 2]], [4], [[3, -1, -1, 1]]), outputs)[0, 0]
+    own = -np.log(np.exp(classes[0]) / np.exp(classes[0]).sum(axis=1, keepdims=True))
+    said = (own[0, 3] + own[3, 1]) / 2
+    assert (abs(float(found) - said) < 1e-5) == (classification == "labels")
+
+
 def test_all_losses_of_a_batch_have_gradients_and_their_order():
     config = FourStageCTCConfig.model_validate(
         {"architecture": "four_stage_ctc", "backbone_trainable": True, "selection": {"ratio": 0.5}}
@@ -140,7 +180,7 @@ def test_all_losses_of_a_batch_have_gradients_and_their_order():
     vectors = tf.Variable(rng.normal(size=(V, 3)), dtype=tf.float32)
     changes = tf.Variable(rng.normal(size=(2, 7)), dtype=tf.float32)
     classes = tf.Variable(rng.normal(size=(2, 4, V)), dtype=tf.float32)
-    labels = np.array([[8, 1, 3, 0], [5, 2, 0, 0]])
+    labels = packed([[0, 2], [1]], [8, 5])
     losses = StageLosses(config)
     assert losses.names == ("alignment", "selection", "classification", "ctc")
     with tf.GradientTape(persistent=True) as tape:

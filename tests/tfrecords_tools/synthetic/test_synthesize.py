@@ -71,6 +71,11 @@ def test_manifest_and_truth_keep_their_contract(dataset):
         indices = truth["gloss_index"]
         assert sorted({i for i in indices if i >= 0}) == list(range(len(glosses)))
         assert (np.diff(indices[indices >= 0]) >= 0).all()
+        if row["glosses"]:  # times say of each frame what the truth says
+            starts, ends = np.array([part.split("-") for part in row["gloss_seconds"].split()], float).T
+            seconds = np.arange(num_frames)[:, None] / float(row["frame_rate"])
+            said = (starts <= seconds) & (seconds < ends)
+            np.testing.assert_array_equal(np.where(said.any(axis=1), said.argmax(axis=1), -1), indices)
         assert set(truth["phase"]) <= {"rest", "transition", "sign"}
     assert set(by_signer.values()) == {"train", "validation", "test"}
 
