@@ -52,15 +52,24 @@ class HolisticExtractor:
         self._static = static
         self._model: Any = None
         self._rows: list[tuple[np.ndarray, np.ndarray, list[bool]]] = []
+        self._is_tracking = False
 
     def start_clip(self) -> None:
         """Forgets the clip before, tracking state included."""
-        self._rows = []
+        self._rows, self._is_tracking = [], False
 
     def add_frame(self, image: np.ndarray) -> None:
         """Finds the keypoints of the clip's next frame, uint8 RGB ``[H, W, 3]``."""
+        self._rows.append(self._find(image))
+
+    def find_landmarks(self, image: np.ndarray) -> np.ndarray:
+        """``[543, 3]`` float32 of a stream's next frame, NaN where not found; nothing is kept but the tracking."""
+        return self._find(image)[0]
+
+    def _find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[bool]]:
         image = np.ascontiguousarray(image)
-        found = self._model.process(image) if self._rows else self._process_first(image)
+        found = self._model.process(image) if self._is_tracking else self._process_first(image)
+        self._is_tracking = True
         points = np.full((len(MEDIAPIPE_HOLISTIC.names), 3), np.nan, np.float32)
         visibility = np.zeros(len(POSE_POINTS), np.float32)
         landmarks = {
@@ -75,7 +84,7 @@ class HolisticExtractor:
                 points[MEDIAPIPE_HOLISTIC.group_slices[group]] = rows
         if found.pose_landmarks is not None:
             visibility[:] = [point.visibility for point in found.pose_landmarks.landmark]
-        self._rows.append((points, visibility, [landmarks[group] is not None for group in GROUPS]))
+        return points, visibility, [landmarks[group] is not None for group in GROUPS]
 
     def _process_first(self, image: np.ndarray) -> Any:
         # The graph starts in threads of its own and writes about its delegates until its first frame is

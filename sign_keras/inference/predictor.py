@@ -134,7 +134,7 @@ class Predictor:
             workers: processes that read videos; by default one a core.
         """
         for extracted in self.extract(paths, workers):
-            yield extracted if isinstance(extracted, SkippedClip) else self._answer(extracted)
+            yield extracted if isinstance(extracted, SkippedClip) else self.answer(extracted)
 
     def extract(self, paths: Iterable[str], workers: int | None = None) -> Iterator[ExtractedClip | SkippedClip]:
         """Reads each video, as far as the model looks at it; arguments as for ``predict``."""
@@ -152,17 +152,19 @@ class Predictor:
         """The clip's record, as it is read from a file."""
         return parse_record(encode_record(extracted, label_ids=[]), self.layout)
 
-    def _answer(self, extracted: ExtractedClip) -> Answer:
+    def answer(self, extracted: ExtractedClip) -> Answer:
+        """Answers for a clip that was read already."""
         if self._decoder is not None:
             return self._sentence(extracted, self._decoder)
         answer = self.artefact.probabilities(self.inputs(extracted))
-        probabilities = answer[0]
-        best = np.argsort(-probabilities, kind="stable")[: self._top_k]
-        glosses = tuple(
-            ScoredGloss(self.artefact.label_map.glosses[index], float(probabilities[index])) for index in best
-        )
         accepted = bool(self.artefact.accepts(answer)[0])
-        return Prediction(extracted.clip.path, glosses, float(extracted.seconds[-1]), accepted)
+        return Prediction(extracted.clip.path, self.best(answer[0]), float(extracted.seconds[-1]), accepted)
+
+    def best(self, probabilities: np.ndarray) -> tuple[ScoredGloss, ...]:
+        """The ``top_k`` most probable glosses of ``[V]`` probabilities, best first."""
+        best = np.argsort(-probabilities, kind="stable")[: self._top_k]
+        names = self.artefact.label_map.glosses
+        return tuple(ScoredGloss(names[index], float(probabilities[index])) for index in best)
 
     def _sentence(self, extracted: ExtractedClip, decoder: Decoder) -> SentencePrediction:
         sampling = self.artefact.sampling
