@@ -41,7 +41,7 @@ class Config(Settings):
             raise ValueError(
                 "sampling.frame_rate: missing, so that frames are spread over the whole clip, but the model is "
                 "causal and is to see them as they come; set it to the stream's rate, e.g. 30, or set "
-                "model.features.causal to false"
+                "model.causal (of recurrent models of keypoints: model.features.causal) to false"
             )
         return self
 

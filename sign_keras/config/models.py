@@ -19,6 +19,7 @@ class CNNLSTMConfig(BackboneSettings):
         lstm_units: width of the LSTM.
         pooling: decide by the LSTM's ``last`` state, or by the ``mean`` of all.
         dropout: before the LSTM and before the head.
+        causal: to be used on streams, frame by frame, at ``sampling.frame_rate``. The network is the same.
     """
 
     architecture: Literal["cnn_lstm"]
@@ -26,6 +27,12 @@ class CNNLSTMConfig(BackboneSettings):
     lstm_units: int = pydantic.Field(ge=1)
     pooling: Literal["last", "mean"] = "last"
     dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    causal: bool = False
+
+    @property
+    def is_causal(self) -> bool:
+        """Where the configuration says so."""
+        return self.causal
 
 
 class FrameClassifierConfig(BackboneSettings):

@@ -13,6 +13,7 @@ import numpy as np
 
 from sign_keras.calibration import softmax
 from sign_keras.inference.artefact import Artefact
+from sign_keras.models.streaming import frame_input
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.settings import Settings
 
@@ -125,10 +126,10 @@ def compare_streamed(expected: np.ndarray, exported: Artefact, golden: GoldenCli
 
 def _stream(exported: Artefact, golden: GoldenClips, clip: int) -> np.ndarray:
     """Logits after each real frame of a clip: ``[frames, 1, V]``, of a sentence ``[frames, 1, 1, V + 1]``."""
-    keypoints = golden.inputs["keypoints"][clip : clip + 1]
+    frames = golden.inputs[frame_input(golden.inputs)][clip : clip + 1]
     state, logits = exported.initial_state(), []
     for frame in np.flatnonzero(golden.inputs["frame_mask"][clip]):
-        answer, state = exported.step(keypoints[:, frame : frame + 1], state)
+        answer, state = exported.step(frames[:, frame : frame + 1], state)
         logits.append(answer)
     return np.stack(logits)
 
@@ -164,7 +165,7 @@ def latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
 
 def step_latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
     """Median milliseconds for one frame of a stream through the model alone."""
-    frame, state = golden.first()["keypoints"][:, :1], artefact.initial_state()
+    frame, state = golden.first()[frame_input(golden.inputs)][:, :1], artefact.initial_state()
     return _median_ms(lambda: artefact.step(frame, state))
 
 

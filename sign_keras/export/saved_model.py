@@ -21,8 +21,8 @@ def write_saved_model(
 
     ``serving_default``: the model's inputs by name to ``logits`` float32, ``[B, V]`` or ``[B, T', V + 1]``, and
     what ``models.stages.SHOWN`` names, as far as the model has it.
-    ``step``, where there is a step model: ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to ``logits`` and
-    the new ``state``.
+    ``step``, where there is a step model: ``keypoints`` ``[B, 1, K, 3]`` or ``frames`` ``[B, 1, H, W, 3]``, and
+    ``state`` ``[B, S]``, to ``logits`` and the new ``state``.
 
     Args:
         model: its recurrent layers are set to the portable implementation, for good.

@@ -25,7 +25,7 @@ from sign_keras.inference.info import (
 )
 from sign_keras.models.embedding import EMBEDDING, with_embedding
 from sign_keras.models.stages import SHOWN, stage_tensors, with_stages
-from sign_keras.models.streaming import STATE, build_step_model
+from sign_keras.models.streaming import STATE, build_step_model, frame_input
 from sign_keras.run import Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec
 from tfrecords_tools.command_line import UserError, quiet_stderr
@@ -132,12 +132,13 @@ class Artefact(abc.ABC):
         """What is remembered before the first frame: float32 zeros ``[num_streams, state_size]``."""
         return np.zeros((num_streams, self.state_size), np.float32)
 
-    def step(self, keypoints: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, frame: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Takes the next frame of a stream; what it says is what ``logits`` says of the frames so far, or of this
         frame of a sentence.
 
         Args:
-            keypoints: ``[B, 1, K, 3]`` float32; a ``.tflite`` takes a batch of one.
+            frame: of the model's keypoints ``[B, 1, K, 3]`` float32, or frames ``[B, 1, H, W, 3]`` uint8; a
+                ``.tflite`` takes a batch of one.
             state: what the step before returned, or ``initial_state``.
 
         Returns:
@@ -151,7 +152,7 @@ class Artefact(abc.ABC):
                 f"{self.name}: looks at whole clips; a stream needs a causal model, such as "
                 "configs/keypoint_causal_conv.yaml, exported again if this export is older than that"
             )
-        outputs = self._step({"keypoints": keypoints, STATE: state})
+        outputs = self._step({frame_input(self.input_names): frame, STATE: state})
         return outputs[OUTPUT], outputs[STATE]
 
     @abc.abstractmethod

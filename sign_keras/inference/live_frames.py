@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sign_keras.data.clip import prepare_clip
+from sign_keras.data.parsing import parse_record
+from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.clips import Clip, ClipSpec
 from tfrecords_tools.crop import FULL_FRAME, CropBox, cut, hand_crop
 from tfrecords_tools.extract import ExtractedClip, FrameEncoder
 from tfrecords_tools.keypoint_layout import KeypointLayout
 from tfrecords_tools.keypoints import ClipKeypoints
+from tfrecords_tools.schema import encode_record
+
+Inputs = dict[str, np.ndarray]
 
 # Pictures are remembered for as long as a sign lasts: larger ones are shrunk to this short side, in pixels.
 LARGEST_SHORT_SIDE = 480
@@ -66,6 +72,24 @@ def live_clip(
             if frame.image is not None:
                 encoder.add(cut(frame.image, box))
     return _extracted(frames, keypoints, encoder, box)
+
+
+def model_inputs(artefact: Artefact, layout: KeypointLayout, frame: LiveFrame, seen: Sequence[LiveFrame]) -> Inputs:
+    """One frame as a model takes it: of ``artefact.input_names`` all but ``frame_mask``, ``[1, ...]`` each.
+
+    Args:
+        artefact: the model.
+        layout: of the landmarks.
+        frame: to prepare.
+        seen: whose hands decide about a crop, this frame among them.
+    """
+    names = [name for name in artefact.input_names if name != "frame_mask"]
+    if names == ["keypoints"]:
+        return {"keypoints": frame.landmarks.astype(np.float32)[np.newaxis]}
+    clip = live_clip([frame], artefact.clip_spec, layout, seen)
+    sampling = artefact.sampling.model_copy(update={"num_frames": 1})
+    parsed = parse_record(encode_record(clip, label_ids=[]), layout)
+    return {name: value.numpy() for name, value in prepare_clip(parsed, sampling, names).items()}
 
 
 def _keypoints(frames: Sequence[LiveFrame], layout: KeypointLayout) -> ClipKeypoints:

@@ -6,11 +6,12 @@ import numpy as np
 
 from sign_keras.calibration import softmax
 from sign_keras.inference.artefact import Artefact
-from sign_keras.inference.live_frames import LiveFrame, live_clip
+from sign_keras.inference.live_frames import LiveFrame, live_clip, model_inputs
 from sign_keras.inference.predictor import Prediction, Predictor, ScoredGloss
 from sign_keras.inference.stream_settings import StreamSettings
 from sign_keras.inference.ticks import Ticks
 from sign_keras.inference.timed_glosses import TimedGloss
+from sign_keras.models.streaming import frame_input
 from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.extract import ExtractedClip
 from tfrecords_tools.keypoint_layout import KeypointLayout
@@ -19,8 +20,8 @@ from tfrecords_tools.keypoint_layout import KeypointLayout
 class SignSegments:
     """Reads one sign after the other.
 
-    While a sign is made, its scores are those of its frames so far: a causal model of keypoints goes along frame by
-    frame, others are asked about the clip so far now and then. Once it has ended, the clip decides.
+    While a sign is made, its scores are those of its frames so far: a causal model goes along frame by frame,
+    others are asked about the clip so far now and then. Once it has ended, the clip decides.
 
     Attributes:
         scores: best glosses of the present sign so far, or of the last one; best first.
@@ -40,7 +41,7 @@ class SignSegments:
         """A sign began at ``start_seconds``, with these frames."""
         self._start_seconds, self._next_look = start_seconds, frames[-1].seconds
         self._frames, self._smoothed = [], None
-        self._steps = _Steps(self._artefact) if _goes_along(self._artefact) else None
+        self._steps = _Steps(self._artefact, self._layout) if self._artefact.streams else None
         for frame in frames:
             self.add(frame)
         return []
@@ -49,7 +50,7 @@ class SignSegments:
         """The sign goes on."""
         self._frames.append(frame)
         if self._steps is not None:
-            self._steps.add(frame)
+            self._steps.add(frame, self._frames)
         if frame.seconds >= self._next_look:
             self._next_look = frame.seconds + self._settings.refresh_seconds
             self._look()
@@ -86,16 +87,13 @@ class SignSegments:
 class _Steps:
     """A sign through a causal model, frame by frame at the model's rate."""
 
-    def __init__(self, artefact: Artefact) -> None:
+    def __init__(self, artefact: Artefact, layout: KeypointLayout) -> None:
         self.logits: np.ndarray | None = None
-        self._artefact, self._state = artefact, artefact.initial_state()
+        self._artefact, self._layout, self._state = artefact, layout, artefact.initial_state()
         self._ticks: Ticks[LiveFrame] = Ticks(artefact.sampling.frame_rate or 1.0)
 
-    def add(self, frame: LiveFrame) -> None:
+    def add(self, frame: LiveFrame, seen: Sequence[LiveFrame]) -> None:
         for shown in self._ticks.push(frame.seconds, frame):
-            keypoints = shown.landmarks.astype(np.float32)[np.newaxis, np.newaxis]
-            self.logits, self._state = self._artefact.step(keypoints, self._state)
-
-
-def _goes_along(artefact: Artefact) -> bool:
-    return artefact.streams and "keypoints" in artefact.input_names and artefact.sampling.frame_rate is not None
+            inputs = model_inputs(self._artefact, self._layout, shown, seen)
+            frames = inputs[frame_input(inputs)][np.newaxis]
+            self.logits, self._state = self._artefact.step(frames, self._state)

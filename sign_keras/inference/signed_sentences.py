@@ -6,17 +6,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sign_keras.ctc.decoding import DecodedGloss
-from sign_keras.data.clip import prepare_clip
-from sign_keras.data.parsing import parse_record
 from sign_keras.inference.artefact import Artefact
-from sign_keras.inference.live_frames import LiveFrame, live_clip
+from sign_keras.inference.live_frames import LiveFrame, model_inputs
 from sign_keras.inference.predictor import ScoredGloss
 from sign_keras.inference.sliding_window import SlidingWindow, WindowFrames
 from sign_keras.inference.stream_settings import StreamSettings
 from sign_keras.inference.ticks import Ticks
 from sign_keras.inference.timed_glosses import TimedGloss
 from tfrecords_tools.keypoint_layout import KeypointLayout
-from tfrecords_tools.schema import encode_record
 
 
 class SignedSentences:
@@ -34,7 +31,6 @@ class SignedSentences:
         """
         self.scores: tuple[ScoredGloss, ...] = ()
         self._artefact, self._layout, self._settings = artefact, layout, settings
-        self._names = [name for name in artefact.input_names if name != "frame_mask"]
         rate = artefact.sampling.frame_rate or 1.0
         longest = settings.window_seconds if artefact.streams else artefact.sampling.num_frames / rate
         self._window = WindowFrames.of(artefact, min(settings.window_seconds, longest), settings.hop_seconds)
@@ -73,15 +69,10 @@ class SignedSentences:
 
     def _inputs(self, frame: LiveFrame) -> dict[str, np.ndarray]:
         """One frame as the model takes it, ``[1, ...]`` each."""
-        if self._names == ["keypoints"]:
-            return {"keypoints": frame.landmarks.astype(np.float32)[np.newaxis]}
         self._seen.append(frame)
         while frame.seconds - self._seen[0].seconds > self._settings.window_seconds:
             self._seen.popleft()
-        clip = live_clip([frame], self._artefact.clip_spec, self._layout, seen=self._seen)
-        sampling = self._artefact.sampling.model_copy(update={"num_frames": 1})
-        parsed = parse_record(encode_record(clip, label_ids=[]), self._layout)
-        return {name: value.numpy() for name, value in prepare_clip(parsed, sampling, self._names).items()}
+        return model_inputs(self._artefact, self._layout, frame, self._seen)
 
     def _told(self, decoded: Iterable[DecodedGloss]) -> list[TimedGloss]:
         names, start = self._artefact.label_map.glosses, self._start_seconds

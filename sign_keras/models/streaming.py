@@ -9,17 +9,21 @@ for isolated signs, and for sentences frame by frame.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 
+from sign_keras.models.layers import FrameWise
 from tfrecords_tools.command_line import UserError
 
 State = dict[str, Any]
 LOGITS, STATE = "logits", "state"
-# Layers of Keras that treat every frame by itself, in evaluation.
+# What a stream's next frame may be called.
+FRAME_INPUTS = ("keypoints", "frames")
+# Layers that treat every frame by itself, in evaluation.
 BY_FRAME = (
+    FrameWise,
     keras.layers.Dense,
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
@@ -45,20 +49,27 @@ def build_step_model(model: keras.Model) -> keras.Model:
         model: causal, from the table of architectures; built, with its weights.
 
     Returns:
-        A model from ``keypoints`` ``[B, 1, K, 3]`` and ``state`` ``[B, S]`` to a dictionary of ``logits``
-        ``[B, V]`` of the frames so far (for sentences ``[B, 1, V + 1]``, of this frame), and of the new ``state``.
-        All that layers remember is in this one tensor, so that an app has one array to keep.
+        A model from the next frame, ``keypoints`` ``[B, 1, K, 3]`` or ``frames`` ``[B, 1, H, W, 3]`` as of the
+        model, and ``state`` ``[B, S]`` to a dictionary of ``logits`` ``[B, V]`` of the frames so far (for sentences
+        ``[B, 1, V + 1]``, of this frame), and of the new ``state``. All that layers remember is in this one tensor,
+        so that an app has one array to keep.
 
     Raises:
         UserError: the model is not causal.
     """
-    frames = model.input["keypoints"]
+    name = frame_input(model.input)
+    frames = model.input[name]
     inputs = {
-        "keypoints": keras.Input((1, *frames.shape[2:]), dtype=frames.dtype, name="keypoints"),
+        name: keras.Input((1, *frames.shape[2:]), dtype=frames.dtype, name=name),
         STATE: keras.Input(initial_state(model).shape[1:], dtype="float32", name=STATE),
     }
     outputs = FrameStep(model, name="step")(inputs)
     return keras.Model(inputs, outputs, name=f"{model.name}_step")
+
+
+def frame_input(names: Iterable[str]) -> str:
+    """Which of a model's inputs the frames of a stream are."""
+    return next(name for name in FRAME_INPUTS if name in names)
 
 
 class FrameStep(keras.layers.Layer):
@@ -83,7 +94,7 @@ class FrameStep(keras.layers.Layer):
             name: keras.ops.reshape(part, (-1, *shape))
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
-        features = inputs["keypoints"]
+        features = inputs[frame_input(inputs)]
         for layer in self.chain:
             prefix = _state_name(layer, "")
             state = {name.removeprefix(prefix): remembered[name] for name in self.shapes if name.startswith(prefix)}
@@ -103,7 +114,7 @@ def _state_shapes(chain: Sequence[keras.layers.Layer]) -> dict[str, tuple[int, .
 
 
 def _chain(model: keras.Model) -> list[keras.layers.Layer]:
-    """A causal model's layers, from keypoints to logits.
+    """A causal model's layers, from frames to logits.
 
     Raises:
         UserError: a layer is not causal.
