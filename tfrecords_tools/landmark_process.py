@@ -26,16 +26,6 @@ class LandmarkProcess:
         self._waiting: deque[Future[np.ndarray]] = deque()
         self._pool.submit(_start_stream)
 
-    @property
-    def num_waiting(self) -> int:
-        """Frames sent whose landmarks were not received yet."""
-        return len(self._waiting)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether ``receive`` would return at once."""
-        return bool(self._waiting) and self._waiting[0].done()
-
     def send(self, image: np.ndarray) -> None:
         """Sends the stream's next frame, uint8 RGB ``[H, W, 3]``."""
         try:

@@ -1,18 +1,13 @@
 """``python -m tfrecords_tools.record``: records one's own clips from a camera, ready for ``convert``."""
 
 import argparse
-import functools
 import math
 import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from tfrecords_tools.camera import CameraError, open_camera
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
@@ -26,6 +21,7 @@ from tfrecords_tools.recording import (
     checked_name,
     record_session,
 )
+from tfrecords_tools.window import ESCAPE, Window, font
 
 EXAMPLE = """example:
   python -m tfrecords_tools.record --gloss hello --count 20 --output my_signs --signer anna
@@ -63,7 +59,7 @@ def draw_screen(image: np.ndarray, screen: Screen) -> np.ndarray:
 
     def write(text: str, place: tuple[float, float], size: int, anchor: str) -> None:
         draw.text(
-            place, text, WHITE, _font(size), anchor=anchor, stroke_width=max(1, size // 12), stroke_fill=(0, 0, 0)
+            place, text, WHITE, font(size), anchor=anchor, stroke_width=max(1, size // 12), stroke_fill=(0, 0, 0)
         )
 
     write(f"{screen.gloss}    {screen.number} of {screen.count}", (unit, unit), unit, "lt")
@@ -77,14 +73,8 @@ def draw_screen(image: np.ndarray, screen: Screen) -> np.ndarray:
     return np.asarray(picture)
 
 
-@functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # DejaVu comes with Matplotlib. It lacks Chinese and Japanese, among others; the window's title lacks nothing.
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
 class WindowView:
-    """A window of OpenCV's; closing it quits."""
+    """A window; closing it quits."""
 
     hears_keys = True
 
@@ -94,20 +84,12 @@ class WindowView:
         Raises:
             UserError: there is no display to open it on.
         """
-        # Where there is none, OpenCV's Qt ends the whole process: so a process of its own tries first.
-        attempt = "import cv2; cv2.namedWindow('record'); cv2.waitKey(1)"
-        if subprocess.run([sys.executable, "-c", attempt], capture_output=True, check=False).returncode:
-            raise UserError("no window can be opened here (no display?); --no-window does without")
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        cv2.setWindowTitle(TITLE, gloss)
+        self._window = Window(TITLE, gloss)  # whose title lacks no script, as fonts do
 
     def show(self, image: np.ndarray, screen: Screen) -> str | None:
         """See ``View``."""
-        cv2.imshow(TITLE, cv2.cvtColor(draw_screen(image, screen), cv2.COLOR_RGB2BGR))
-        code = cv2.waitKey(1)
-        if cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            return QUIT
-        return None if code < 0 else chr(code & 0xFF).lower()
+        key = self._window.show(draw_screen(image, screen))
+        return QUIT if key == ESCAPE else key
 
 
 class TerminalView:

@@ -28,11 +28,11 @@ class StreamSettings(Settings):
     """
 
     start_speed: float = pydantic.Field(0.9, gt=0)
-    stop_speed: float = pydantic.Field(0.45, gt=0)
+    stop_speed: float = pydantic.Field(0.3, gt=0)
     smoothing_seconds: float = pydantic.Field(0.15, gt=0, le=1)
     min_sign_seconds: float = pydantic.Field(0.3, gt=0)
     max_sign_seconds: float = pydantic.Field(4.0, gt=0, le=60)
-    hold_seconds: float = pydantic.Field(0.35, gt=0, le=5)
+    hold_seconds: float = pydantic.Field(0.3, gt=0, le=5)
     gap_seconds: float = pydantic.Field(1.0, gt=0, le=10)
     top_k: int = pydantic.Field(5, ge=1)
     refresh_seconds: float = pydantic.Field(0.2, gt=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
-from tfrecords_tools import record
+from tfrecords_tools import record, window
 from tfrecords_tools.convert import main as convert_main
 from tfrecords_tools.dataset_info import DatasetInfo
 from tfrecords_tools.record import draw_screen, main
@@ -133,7 +133,7 @@ def test_without_a_display_one_line_says_so(tmp_path, camera_file):
 def test_keys_of_the_window(monkeypatch):
     codes, visible = iter([-1, ord(" "), ord("R"), ord("q"), -1]), iter([1, 1, 1, 1, 0])
     shown = []
-    monkeypatch.setattr(record.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(window.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     for name in ("namedWindow", "setWindowTitle"):
         monkeypatch.setattr(cv2, name, lambda *_: None)
     monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))

@@ -1,0 +1,1 @@
+"""Live recognition to look at: frames out of files and cameras, pictures of what is recognised."""
