@@ -107,7 +107,7 @@ class ActivityDetector:
         self._now: float | None = None
         self._begin = -math.inf  # what came before belongs to the movement before
         self._start: float | None = None  # of a movement, be it long enough or not
-        self._last_moving = 0.0
+        self._first_moving = self._last_moving = 0.0  # frames of it that were fast enough
         self.active = False
 
     @property
@@ -129,7 +129,7 @@ class ActivityDetector:
                 # The mean is above the threshold somewhat after the first movement that it is of.
                 start = min(previous, seconds - self._settings.smoothing_seconds)
                 self._start = max(start, self._begin)
-                self._last_moving = seconds
+                self._first_moving = self._last_moving = seconds
         elif speed >= self._settings.stop_speed:
             self._last_moving = seconds
         return found + self._changes(seconds)
@@ -144,7 +144,7 @@ class ActivityDetector:
         if self._start is None:
             return []
         found = []
-        if not self.active and self._last_moving - self._start >= self._settings.min_sign_seconds:
+        if not self.active and self._last_moving - self._first_moving >= self._settings.min_sign_seconds:
             self.active = True
             found.append(Movement("started", self._start))
         if seconds - self._last_moving >= self._settings.hold_seconds:

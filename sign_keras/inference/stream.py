@@ -143,7 +143,7 @@ class SignStream:
         aspect = self._settings.aspect_ratio if frame is None else frame.shape[1] / frame.shape[0]
         was_active = self._activity.active
         movements = self._activity.push(seconds, live.landmarks, aspect)
-        self._remember(live)
+        self._remember(live, None if was_active else self._activity.start_seconds)
         events: list[StreamEvent] = []
         # A frame after a gap is no part of what ended before it; of what is cut for its length, it is the last.
         if was_active and not any(movement.is_broken_off for movement in movements):
@@ -159,11 +159,11 @@ class SignStream:
         self._now = None
         return events
 
-    def _remember(self, frame: LiveFrame) -> None:
+    def _remember(self, frame: LiveFrame, start: float | None) -> None:
+        """Keeps what a movement may be made of that was not handed on yet; ``start``: since when, if it has begun."""
         self._recent.append(frame)
-        start = self._activity.start_seconds
         needed = frame.seconds - self._settings.smoothing_seconds
-        if start is not None and not self._activity.active:
+        if start is not None:
             needed = min(needed, start)
         while len(self._recent) > 1 and self._recent[1].seconds <= needed:
             self._recent.popleft()

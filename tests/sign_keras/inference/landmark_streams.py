@@ -21,7 +21,7 @@ SIGNED = (("", 0.8), ("up", 1.0), ("", 0.8), ("aside", 1.2), ("", 1.0))
 
 
 def landmarks(x: float = 0.0, y: float = 0.0, hand: bool = True) -> np.ndarray:
-    """``[543, 3]``: a person; the right hand is so far from where it rests, in frame widths (of a square picture)."""
+    """``[543, 3]``: a person; the right hand is so far from where it rests, in sides of a square picture."""
     points = np.full((len(LAYOUT.names), 3), np.nan, np.float32)
     points[LAYOUT.group_slices["pose"]] = (0.5, 0.3, 0.0)
     points[LAYOUT.row("pose/left_shoulder"), :2] = 0.6, 0.4

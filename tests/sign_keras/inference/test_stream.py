@@ -12,7 +12,7 @@ from sign_keras.inference.stream_settings import StreamSettings
 from tests.sign_keras.inference.landmark_streams import LAYOUT, RATE, SIGNED, Recogniser, landmarks, stream
 from tests.sign_keras.inference.test_sliding_window import CausalRecogniser
 from tests.sign_keras.inference.test_sliding_window import Recogniser as SentenceRecogniser
-from tfrecords_tools.clips import Clip, CropSpec
+from tfrecords_tools.clips import Clip, ClipSpec, CropSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.crop import FULL_FRAME, cut, hand_crop
 from tfrecords_tools.extract import ExtractedClip, FrameEncoder
@@ -36,7 +36,7 @@ def extracted(frames, images=(), crop=FULL_FRAME, spec=None):
     groups = LAYOUT.group_slices.values()
     presence = np.stack([np.isfinite(points[:, rows]).all(axis=(1, 2)) for rows in groups], axis=1)
     keypoints = ClipKeypoints(points, np.zeros((len(points), 33), np.float16), presence)
-    encoder = FrameEncoder(spec)
+    encoder = FrameEncoder(spec or ClipSpec())
     for image in images:
         box = (
             hand_crop(keypoints, image.shape[1], image.shape[0], crop.margin) if crop != FULL_FRAME else FULL_FRAME
@@ -68,7 +68,8 @@ def test_a_stream_says_what_is_signed_and_when():
         assert started.gloss is started.confidence is ended.gloss is None
         # A sign ends when its hands have rested for so long.
         assert ended.seconds - ended.end_seconds == pytest.approx(SQUARE.hold_seconds, abs=1.5 / RATE)
-        assert started.seconds - started.start_seconds == pytest.approx(SQUARE.min_sign_seconds, abs=2.5 / RATE)
+        shortest = SQUARE.min_sign_seconds
+        assert shortest <= started.seconds - started.start_seconds <= shortest + SQUARE.smoothing_seconds + 2 / RATE
 
 
 def test_a_sign_is_answered_as_predict_answers_a_file_of_it():
@@ -158,13 +159,13 @@ def test_scores_follow_the_sign_and_stay():
 
 
 def test_memory_is_bounded_however_long_somebody_signs():
-    engine = SignStream(Recogniser(), SQUARE)
+    engine = SignStream(Recogniser(), SQUARE.model_copy(update={"max_sign_seconds": 1.5, "refresh_seconds": 1.0}))
     most = 0
-    for number, (seconds, points) in enumerate(stream((("up", 60.0), ("", 60.0)))):
+    for number, (seconds, points) in enumerate(stream((("up", 12.0), ("", 12.0)))):
         engine.push(seconds, points)
-        if number % 200 == 0:
+        if number % 60 == 30:
             most = max(most, sum(isinstance(item, LiveFrame) for item in gc.get_objects()))
-    assert 0 < most <= (SQUARE.max_sign_seconds + 1) * RATE
+    assert 0 < most <= (1.5 + 0.5) * RATE
 
 
 def test_what_is_no_frame_is_refused():
@@ -208,7 +209,7 @@ def sentence(glosses, rate=20.0, start=0.0):
     for gloss in glosses:
         far = np.array({"a": (0.0, -0.2), "b": (0.2, 0.0)}[gloss])
         places += [tuple(far * share) for share in np.linspace(0.1, 1, 6)]
-        places += [tuple(far + (0.0, 0.01 * (-1) ** frame)) for frame in range(10)]
+        places += [(far[0], far[1] + 0.01 * (-1) ** frame) for frame in range(10)]
         places += [tuple(far * share) for share in np.linspace(1, 0.1, 6)]
     places += [(0.0, 0.0)] * 30
     return [(start + frame / rate, landmarks(*place)) for frame, place in enumerate(places)]
