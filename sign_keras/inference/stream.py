@@ -160,7 +160,7 @@ class SignStream:
         return events
 
     def _remember(self, frame: LiveFrame, start: float | None) -> None:
-        """Keeps what a movement may be made of that was not handed on yet; ``start``: since when, if it has begun."""
+        """Keeps what a movement may be made of: everything since ``start`` where one has begun, else the latest."""
         self._recent.append(frame)
         needed = frame.seconds - self._settings.smoothing_seconds
         if start is not None:
