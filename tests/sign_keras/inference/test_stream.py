@@ -10,6 +10,7 @@ from sign_keras.inference.predictor import Predictor
 from sign_keras.inference.stream import SignStream, StreamEvent
 from sign_keras.inference.stream_settings import StreamSettings
 from tests.sign_keras.inference.landmark_streams import LAYOUT, RATE, SIGNED, Recogniser, landmarks, stream
+from tests.sign_keras.inference.landmark_streams import CausalRecogniser as CausalToy
 from tests.sign_keras.inference.test_sliding_window import CausalRecogniser
 from tests.sign_keras.inference.test_sliding_window import Recogniser as SentenceRecogniser
 from tfrecords_tools.clips import Clip, ClipSpec, CropSpec
@@ -156,6 +157,27 @@ def test_scores_follow_the_sign_and_stay():
     assert during[5], during[-1] == ("up", "aside")
     assert states[-1][0] is False
     assert states[-1][1][0].gloss == "aside"
+
+
+@pytest.mark.parametrize("name", ["keypoints", "frames"])
+def test_a_causal_model_goes_along_with_a_sign_frame_by_frame(name):
+    artefact = CausalToy(name)
+    engine = SignStream(artefact, SQUARE.model_copy(update={"score_smoothing": 0.0}))
+    image = np.full((64, 64, 3), 90, np.uint8)
+    shares, ends = [], []
+    for seconds, points in stream(SIGNED[:3]):
+        ends += [event for event in engine.push(seconds, points, image) if event.kind == "sign_ended"]
+        if engine.active:
+            shares.append(engine.scores[0].probability)
+    assert {frame.shape[:2] for frame in artefact.steps} == {(1, 1)}
+    if name == "frames":
+        assert {frame.shape for frame in artefact.steps} == {(1, 1, 32, 32, 3)}
+        assert abs(artefact.steps[0].astype(int) - 90).max() <= 1
+    # One step a tick of the model's clock, from where the sign began to where it was over.
+    assert len(artefact.steps) == pytest.approx((ends[0].seconds - ends[0].start_seconds) * 10, abs=2)
+    assert len(artefact.seen) == 1  # the clip was looked at once, when the sign had ended
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1 / (1 + np.exp(-len(artefact.steps))), abs=1e-2)
 
 
 def test_memory_is_bounded_however_long_somebody_signs():
