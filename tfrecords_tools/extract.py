@@ -16,7 +16,7 @@ from tfrecords_tools.clips import Clip, ClipError, ClipSpec, crop_to_bbox
 from tfrecords_tools.crop import FULL_FRAME, CropBox, cut, hand_crop
 from tfrecords_tools.keypoints import ClipKeypoints, HolisticExtractor
 from tfrecords_tools.moments import Moments
-from tfrecords_tools.video import IMAGE_SUFFIXES, Frame, VideoError, open_video
+from tfrecords_tools.video import IMAGE_SUFFIXES, Frame, VideoError, VideoLimits, open_video
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,19 @@ class SkippedClip:
     reason: str
 
 
-def extract_clip(clip: Clip, spec: ClipSpec, reader: KeypointReader | None = None) -> ExtractedClip | SkippedClip:
+def extract_clip(
+    clip: Clip, spec: ClipSpec, reader: KeypointReader | None = None, limits: VideoLimits | None = None
+) -> ExtractedClip | SkippedClip:
     """Reads one clip; one that cannot be read whole is a ``SkippedClip``, never an exception.
 
     Args:
         clip: to read.
         spec: what to make of it.
         reader: of a dataset of keypoints; None where clips are videos.
+        limits: of a video by a stranger.
     """
     try:
-        return _extract(clip, spec) if reader is None else _from_recording(clip, reader(clip))
+        return _extract(clip, spec, limits) if reader is None else _from_recording(clip, reader(clip))
     except (VideoError, ClipError) as error:
         return SkippedClip(clip, error.reason)
     except (MemoryError, cv2.error, OSError) as error:
@@ -109,7 +112,7 @@ def _from_recording(clip: Clip, recording: KeypointRecording) -> ExtractedClip:
     )
 
 
-def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
+def _extract(clip: Clip, spec: ClipSpec, limits: VideoLimits | None) -> ExtractedClip:
     cv2.setNumThreads(1)  # processes are the parallelism
     frames = FrameEncoder(spec)
     seconds: list[float] = []
@@ -121,7 +124,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
     crops_later = spec.crop.mode == "hands"
     if extractor:
         extractor.start_clip()
-    with open_video(clip.path, clip.span, clip.frame_rate) as video:
+    with open_video(clip.path, clip.span, clip.frame_rate, limits) as video:
         frame_rate = video.frame_rate
         for image, frame in _pictures(clip, video.frames):
             full_size = (image.shape[1], image.shape[0])
@@ -137,7 +140,7 @@ def _extract(clip: Clip, spec: ClipSpec) -> ExtractedClip:
     if crops_later and keypoints is not None:
         box = hand_crop(keypoints, *full_size, spec.crop.margin)
         if spec.frames:
-            with open_video(clip.path, clip.span, clip.frame_rate) as video:
+            with open_video(clip.path, clip.span, clip.frame_rate, limits) as video:
                 for image, _ in _pictures(clip, video.frames):
                     frames.add(cut(image, box))
     return ExtractedClip(

@@ -6,7 +6,9 @@ the same path.
 """
 
 import contextlib
+import io
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,11 +18,18 @@ import av
 import cv2
 import numpy as np
 from natsort import natsorted
+from PIL import Image
 
 from tfrecords_tools.command_line import UserError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+# FFmpeg's names of the formats behind these suffixes, and of animated images.
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,asf,ogg,flv,h264,hevc,m4v,mjpeg,gif,apng,"
+    "webp_pipe,png_pipe,jpeg_pipe,bmp_pipe,tiff_pipe"
+)
 
 # A video may hold a frame or two fewer than its header says; more than this is a broken file.
 NORMAL_SHORTFALL_FRAMES = 2
@@ -46,6 +55,26 @@ class Span:
 
 
 WHOLE_VIDEO = Span()
+
+
+@dataclass(frozen=True)
+class VideoLimits:
+    """How much of a stranger's video is read, lest a small file asks for all memory or all day.
+
+    With limits, a file is only taken for what it holds: FFmpeg's playlists and the like, which open other files or
+    addresses, are none of ``CONTAINERS``.
+
+    Attributes:
+        pixels: of a frame.
+        seconds: from the first frame to the last.
+        frames: in all.
+    """
+
+    pixels: int
+    seconds: float
+    frames: int
+
+
 DEFAULT_FRAME_RATE = 25.0
 
 
@@ -67,7 +96,10 @@ class VideoStream:
 
 @contextlib.contextmanager
 def open_video(
-    path: str | Path, span: Span = WHOLE_VIDEO, frame_rate: float | None = None
+    path: str | Path,
+    span: Span = WHOLE_VIDEO,
+    frame_rate: float | None = None,
+    limits: VideoLimits | None = None,
 ) -> Iterator[VideoStream]:
     """Opens a video, an image or a folder of images for one pass over the frames of a span.
 
@@ -75,10 +107,11 @@ def open_video(
         path: to read. A folder's images are its frames, in natural order (``frame_2`` before ``frame_10``).
         span: which part.
         frame_rate: of a folder of images, frames per second; 25 when None. Videos know theirs.
+        limits: of a video or an image by a stranger; None where it is trusted.
 
     Raises:
-        VideoError: the file is missing, empty or no video; or, while iterating, decoding fails, or the video
-            breaks off clearly before its header or the span says it should.
+        VideoError: the file is missing, empty, no video, or beyond the limits; or, while iterating, decoding
+            fails, or the video breaks off clearly before its header or the span says it should.
     """
     path = Path(path)
     if path.is_dir():
@@ -90,10 +123,10 @@ def open_video(
     if path.stat().st_size == 0:
         raise VideoError(path, "is empty (0 bytes)")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        yield VideoStream(frame_rate=0.0, frames=iter([Frame(_read_image(path), 0.0)]))
+        yield VideoStream(frame_rate=0.0, frames=iter([Frame(_read_image(path, limits), 0.0)]))
         return
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), **_opening(limits))
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(path, f"cannot be opened as a video ({_reason(error)})") from None
     with container:
@@ -102,10 +135,34 @@ def open_video(
         stream = container.streams.video[0]
         # Workers are the parallelism here: decoder threads would only fight over the same cores.
         stream.codec_context.thread_count = 1
+        if limits is not None:
+            stream.codec_context.options = {"max_pixels": str(limits.pixels)}
+            _check_size(path, stream.width, stream.height, limits)
+            _check_length(path, 0, _promised_seconds(container, stream), limits)
         yield VideoStream(
             frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
-            frames=_decode(container, stream, path, span),
+            frames=_decode(container, stream, path, span, limits),
         )
+
+
+def _opening(limits: VideoLimits | None) -> dict[str, dict[str, str]]:
+    if limits is None:
+        return {}
+    # Opening looks into the first frames, so their size is bounded there already.
+    options = {"max_pixels": str(limits.pixels), "format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    return {"options": options}
+
+
+def _check_size(path: str | Path, width: int, height: int, limits: VideoLimits) -> None:
+    if width * height > limits.pixels:
+        raise VideoError(path, f"has frames of {width}x{height}; at most {limits.pixels:,} pixels are taken")
+
+
+def _check_length(path: Path, index: int, seconds: float, limits: VideoLimits) -> None:
+    if seconds > limits.seconds:
+        raise VideoError(path, f"goes on for {seconds:.1f} s; at most {limits.seconds:g} s are taken")
+    if index >= limits.frames:
+        raise VideoError(path, f"has more than {limits.frames} frames; no more are taken")
 
 
 def _read_folder(path: Path, span: Span, frame_rate: float) -> Iterator[Frame]:
@@ -124,21 +181,52 @@ def _read_folder(path: Path, span: Span, frame_rate: float) -> Iterator[Frame]:
     _check_span(path, span, len(files), len(files) / frame_rate)
 
 
-def _read_image(path: Path) -> np.ndarray:
-    content = path.read_bytes()
+def _read_image(path: Path, limits: VideoLimits | None = None) -> np.ndarray:
+    try:
+        return decode_image(path.read_bytes(), limits)
+    except VideoError as error:
+        raise VideoError(path, error.reason) from None
+
+
+def decode_image(content: bytes, limits: VideoLimits | None = None) -> np.ndarray:
+    """An image file's bytes as uint8 RGB ``[H, W, 3]``, upright.
+
+    Raises:
+        VideoError: it is no image, breaks off, or is beyond the limits.
+    """
+    if limits is not None:
+        _check_size("image", *_size_of_image(content), limits)
     is_jpeg = content.startswith(b"\xff\xd8")
     if is_jpeg and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         # The decoder would fill what is missing with grey and say nothing.
-        raise VideoError(path, "breaks off: the JPEG has no end marker after its last scan")
+        raise VideoError("image", "breaks off: the JPEG has no end marker after its last scan")
     # Orientation from EXIF is applied; IMREAD_COLOR drops alpha and turns grey into three channels.
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None:
-        raise VideoError(path, "cannot be read as an image")
+        raise VideoError("image", "cannot be read as an image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def _size_of_image(content: bytes) -> tuple[int, int]:
+    """Width and height by the header; no pixel is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                return image.size
+    except Image.DecompressionBombError:
+        reason = "is larger than any picture should be"
+    except Exception:  # its decoders raise whatever a damaged header makes them stumble on
+        reason = "cannot be read as an image"
+    raise VideoError("image", reason)
+
+
 def _decode(
-    container: av.container.InputContainer, stream: av.VideoStream, path: Path, span: Span
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    path: Path,
+    span: Span,
+    limits: VideoLimits | None,
 ) -> Iterator[Frame]:
     index, first_pts, end_seconds = -1, None, 0.0
     interval = 1 / float(stream.average_rate) if stream.average_rate else 0.0
@@ -151,12 +239,16 @@ def _decode(
             else:
                 seconds = float((frame.pts - first_pts) * (frame.time_base or stream.time_base or 0))
             end_seconds = seconds + interval
+            if limits is not None:
+                _check_size(path, frame.width, frame.height, limits)
+                _check_length(path, index, seconds, limits)
             if _is_after(span, index, seconds):
                 return
             if not _is_before(span, index, seconds):
                 yield Frame(_upright(frame), seconds)
     except (av.error.FFmpegError, ValueError) as error:
-        raise VideoError(path, f"breaks off after {index + 1} frames ({_reason(error)})") from None
+        limit = f"; frames of more than {limits.pixels:,} pixels are not taken" if limits else ""
+        raise VideoError(path, f"breaks off after {index + 1} frames ({_reason(error)}){limit}") from None
     start_time = float((first_pts or 0) * (stream.time_base or 0))
     _check_header(container, stream, path, index + 1, max(0.0, start_time) + end_seconds)
     _check_span(path, span, index + 1, end_seconds)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfrecords_tools.video import Span, VideoError, open_video, write_video
+from tfrecords_tools.video import Span, VideoError, VideoLimits, open_video, write_video
 
 
 def read(path: Path, span: Span | None = None) -> tuple[list[np.ndarray], list[float]]:
@@ -291,3 +291,72 @@ def test_a_folder_of_images_reads_like_a_video(tmp_path):
     (tmp_path / "frame_3.png").write_bytes(b"no picture")
     with pytest.raises(VideoError, match=r"frame_3\.png: cannot be read"), open_video(tmp_path) as video:
         list(video.frames)
+
+
+LIMITS = VideoLimits(pixels=64 * 48, seconds=2, frames=30)
+
+
+def read_limited(path: Path) -> int:
+    with open_video(path, limits=LIMITS) as video:
+        return sum(1 for _ in video.frames)
+
+
+def mux_jpegs(path: Path, sizes: list[tuple[int, int]]) -> Path:
+    """JPEGs of these heights and widths, in a container whose header promises 48 x 64."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for index, size in enumerate(sizes):
+            packet = av.Packet(cv2.imencode(".jpg", np.zeros((*size, 3), np.uint8))[1].tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = index
+            container.mux(packet)
+    return path
+
+
+def test_limits_let_an_ordinary_video_through(make_video, tmp_path):
+    assert read_limited(make_video(tmp_path / "a.mp4", num_frames=30)) == 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"width": 80}, "3,072 pixels"),
+        ({"num_frames": 31}, "more than 30 frames"),
+        ({"num_frames": 12, "frame_rate": 5}, "at most 2 s are taken"),
+    ],
+)
+def test_limits_stop_at_size_frames_and_seconds(make_video, tmp_path, changes, reason):
+    with pytest.raises(VideoError, match=reason):
+        read_limited(make_video(tmp_path / "a.mp4", **changes))
+
+
+@pytest.mark.parametrize("sizes", [[(4800, 6400)], [(48, 64)] * 5 + [(4800, 6400)]])
+def test_limits_hold_where_the_header_lies_about_the_size(tmp_path, sizes):
+    path = mux_jpegs(tmp_path / "a.mkv", sizes)
+    with pytest.raises(VideoError, match="pixels are not taken"):
+        read_limited(path)
+
+
+def test_limits_hold_where_timestamps_leap(tmp_path, make_frames):
+    path = encode(tmp_path / "a.mkv", list(make_frames(3)), "libx264", pts=[0, 40, 36_000_000])
+    with pytest.raises(VideoError, match=r"goes on for 36000\.\d s"):
+        read_limited(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_limits_hold_for_images(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), np.zeros((49, 64, 3), np.uint8))
+    with pytest.raises(VideoError, match="frames of 64x49"):
+        read_limited(path)
+
+
+def test_with_limits_a_file_never_opens_another(make_video, tmp_path):
+    make_video(tmp_path / "secret.mp4")
+    concat = tmp_path / "concat.mp4"
+    concat.write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with open_video(concat) as video:  # it is a list that FFmpeg would follow
+        assert sum(1 for _ in video.frames) == 8
+    with pytest.raises(VideoError, match="cannot be opened as a video"):
+        read_limited(concat)
