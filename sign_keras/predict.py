@@ -148,46 +148,14 @@ def _videos_below(folder: Path) -> list[str]:
 
 
 def _as_json(result: "Answer | SkippedClip") -> str:
-    from sign_keras.inference.predictor import Prediction, SentencePrediction
+    from sign_keras.inference.answer_content import answer_content
+    from tfrecords_tools.extract import SkippedClip
 
-    content: dict[str, object]
-    if isinstance(result, Prediction):
-        scores = [{"gloss": item.gloss, "probability": round(item.probability, 6)} for item in result.glosses]
-        content = {"path": result.path, "predictions": scores, "accepted": result.accepted}
-    elif isinstance(result, SentencePrediction):
-        content = {
-            "path": result.path,
-            "predicted_text": result.text,
-            "predicted_glosses": [
-                {
-                    "gloss": item.gloss,
-                    "start_seconds": round(item.start_seconds, 3),
-                    "end_seconds": round(item.end_seconds, 3),
-                    "confidence": round(item.confidence, 6),
-                }
-                for item in result.glosses
-            ],
-            "confidence": None if result.confidence is None else round(result.confidence, 6),
-            "cut": result.cut,
-            **_stages_as_json(result),
-        }
-    else:
+    if isinstance(result, SkippedClip):
         content = {"path": result.clip.path, "error": result.reason}
+    else:
+        content = {"path": result.path, **answer_content(result)}
     return json.dumps(content, ensure_ascii=False)
-
-
-def _stages_as_json(result: "SentencePrediction") -> dict[str, object]:
-    """What the model's stages say of single frames, where it has them, and when these frames are."""
-    found: dict[str, object] = {}
-    if result.keyframe_indices is not None:
-        found["keyframe_indices"] = list(result.keyframe_indices)
-    if result.frame_scores is not None:
-        found["frame_scores"] = [round(score, 6) for score in result.frame_scores]
-    if result.attention_weights is not None:
-        found["attention_weights"] = [[round(share, 6) for share in row] for row in result.attention_weights]
-    if found:
-        found["frame_seconds"] = [round(seconds, 3) for seconds in result.frame_seconds]
-    return found
 
 
 def _as_text(result: "Answer | SkippedClip") -> str:

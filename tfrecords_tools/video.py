@@ -126,7 +126,7 @@ def open_video(
         yield VideoStream(frame_rate=0.0, frames=iter([Frame(_read_image(path, limits), 0.0)]))
         return
     try:
-        container = av.open(str(path), **_opening(limits))
+        container = av.open(str(path), options=_opening(limits))
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(path, f"cannot be opened as a video ({_reason(error)})") from None
     with container:
@@ -145,12 +145,11 @@ def open_video(
         )
 
 
-def _opening(limits: VideoLimits | None) -> dict[str, dict[str, str]]:
+def _opening(limits: VideoLimits | None) -> dict[str, str] | None:
     if limits is None:
-        return {}
+        return None
     # Opening looks into the first frames, so their size is bounded there already.
-    options = {"max_pixels": str(limits.pixels), "format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    return {"options": options}
+    return {"max_pixels": str(limits.pixels), "format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 
 
 def _check_size(path: str | Path, width: int, height: int, limits: VideoLimits) -> None:

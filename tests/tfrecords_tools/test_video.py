@@ -199,7 +199,7 @@ def test_a_frame_or_two_fewer_than_promised_is_normal(tmp_path, make_video, monk
             yield from list(real(self._container, stream))[: count - missing]
 
     opened = av.open
-    monkeypatch.setattr(av, "open", lambda *arguments: Short(opened(*arguments)))
+    monkeypatch.setattr(av, "open", lambda *arguments, **options: Short(opened(*arguments, **options)))
     if fine:
         assert len(read(path)[0]) == count - missing
     else:

@@ -1,0 +1,1 @@
+"""A model behind HTTP and WebSocket, and the web page that goes with it."""
