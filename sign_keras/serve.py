@@ -15,7 +15,7 @@ from tfrecords_tools.settings import add_overrides
 
 TOKEN_VARIABLE = "SIGN_KERAS_TOKEN"
 NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "websockets", "multipart", "prometheus_client")
-EXAMPLE = f"""examples:
+EXAMPLE = f"""example:
   python -m sign_keras.serve --model tflite/demo.tflite
   curl -F file=@clip.mp4 http://127.0.0.1:8000/predict
 
