@@ -4,6 +4,7 @@
 #   make check        what CI checks beside tests: style, types, import contract
 #   make test-slow    the tests that take minutes
 #   make test-torch   the tests against torchvision, in an environment of their own with PyTorch
+#   make test-browser the web page in Debian's Chromium, whose camera is a rendered signer
 #   make test-beam    the tests of convert --runner beam, in an environment of their own with Apache Beam
 
 VENV ?= .venv
@@ -11,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart environment test test-slow test-beam test-torch check format clean
+.PHONY: help quickstart environment test test-slow test-beam test-browser test-torch check format clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -62,6 +63,20 @@ $(VENV)-beam/.installed: setup.cfg pyproject.toml constraints.txt
 	  $(PYTHON) -m venv $(VENV)-beam && \
 	  $(VENV)-beam/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,beam]'; \
 	fi && touch $@
+
+test-browser: environment
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  else \
+	    echo "error: no chromium here; on Debian: sudo apt-get install chromium"; exit 2; \
+	  fi; }
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(RUN) --constraints constraints.txt --editable '.[browser]'; \
+	else \
+	  $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'; \
+	fi
+	$(RUN) -m pytest -m slow tests/sign_keras/serving/test_browser.py
 
 test-torch: $(VENV)-torch/.installed
 	$(VENV)-torch/bin/python -m pytest -m "slow or not slow" tests/sign_keras/models/test_torchvision_parity.py \

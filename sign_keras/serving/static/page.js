@@ -6,13 +6,13 @@ import { addGloss, drawLandmarks, showBars } from "./drawing.js";
 const PICTURES_PER_SECOND = 20; // at most; the server's pace decides
 const LONGEST_SIDE = 640;
 const QUALITY = 0.8;
-const NUM_BARS = 5;
+const MOST_BARS = 5;
 
 const element = (id) => document.getElementById(id);
 const [video, overlay, stage, text, bars] = ["video", "overlay", "stage", "text", "bars"].map(element);
 const picture = document.createElement("canvas");
 
-const state = { token: takeToken(), connection: null, bones: {}, file: null, facing: "user", timer: 0, began: 0, latency: 0, times: [] };
+const state = { token: takeToken(), connection: null, numBars: MOST_BARS, bones: {}, file: null, facing: "user", timer: 0, began: 0, latency: 0, times: [] };
 
 function takeToken() {
   // A link may bring the token behind the #, which browsers send to nobody.
@@ -45,10 +45,11 @@ async function ask(path, options = {}) {
 
 async function greet() {
   element("host").textContent = location.host;
-  showBars(bars, [], NUM_BARS);
   try {
     const labels = await ask("labels");
     element("count").textContent = labels.glosses.length;
+    state.numBars = Math.min(MOST_BARS, labels.glosses.length);
+    showBars(bars, [], state.numBars);
     element("model").textContent = `${labels.model} \u00b7 ${labels.glosses.length} glosses \u00b7 ${
       labels.task === "isolated" ? "sign by sign" : "whole sentences"}`;
     say("Ready.");
@@ -71,7 +72,7 @@ function openStream() {
       state.times.push(performance.now());
       drawLandmarks(overlay, video, message.landmarks, state.bones);
       stage.classList.toggle("active", message.active);
-      if (message.scores.length) showBars(bars, message.scores, NUM_BARS);
+      if (message.scores.length) showBars(bars, message.scores, state.numBars);
       showPace(message.dropped);
     },
     event(message) {
@@ -94,7 +95,8 @@ function showPace(dropped) {
   const now = performance.now();
   state.times = state.times.filter((time) => now - time < 2000);
   const skipped = dropped ? ` \u00b7 ${dropped} left out` : "";
-  say(`${(state.times.length / 2).toFixed(0)} pictures a second \u00b7 answered after ${state.latency.toFixed(0)} ms${skipped}`);
+  const pace = Math.round(state.times.length / 2);
+  say(`${pace} picture${pace === 1 ? "" : "s"} a second \u00b7 answered after ${state.latency.toFixed(0)} ms${skipped}`);
 }
 
 function watch(seconds) {
@@ -190,7 +192,7 @@ async function readFile() {
     form.append("file", state.file);
     const answer = await ask("predict", { method: "POST", body: form });
     if (answer.predictions) {
-      showBars(bars, answer.predictions, NUM_BARS);
+      showBars(bars, answer.predictions, state.numBars);
       const [best] = answer.predictions;
       const share = `${Math.round(best.probability * 100)} %`;
       if (answer.accepted) addGloss(text, best.gloss, share);
@@ -242,6 +244,11 @@ element("token-form").onsubmit = (event) => {
   state.token = element("token").value;
   sessionStorage.setItem("token", state.token);
   greet();
+};
+video.onloadedmetadata = () => {
+  // The stage takes the picture's shape, as far as a screen is not filled by it.
+  const shape = video.videoWidth / video.videoHeight;
+  if (shape) stage.style.aspectRatio = Math.min(1.9, Math.max(0.9, shape));
 };
 video.onended = () => {
   if (state.connection) stop();
