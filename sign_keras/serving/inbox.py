@@ -56,12 +56,16 @@ class Inbox:
             self._is_closed = True
             self._change.notify_all()
 
-    async def get(self) -> Arrival | None:
-        """The next frame; None when there will be no more."""
+    async def get(self) -> list[Arrival]:
+        """The next picture, or all landmarks that wait in front of it: whoever is behind catches up. Empty when
+        there will be no more.
+        """
         async with self._change:
             await self._change.wait_for(lambda: self._waiting or self._is_closed)
-            if not self._waiting:
-                return None
-            arrival = self._waiting.popleft()
+            taken: list[Arrival] = []
+            while self._waiting and not (taken and isinstance(self._waiting[0].frame, PictureFrame)):
+                taken.append(self._waiting.popleft())
+                if isinstance(taken[0].frame, PictureFrame):
+                    break
             self._change.notify_all()
-            return arrival
+            return taken

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from sign_keras.inference.predictor import ScoredGloss
 from sign_keras.inference.stream import SignStream, StreamEvent
 from sign_keras.serving.engine import Engine, OverloadedError
 from sign_keras.serving.inbox import Arrival, Inbox
@@ -67,6 +68,28 @@ class Services:
     cameras: Readers
     metrics: ServerMetrics
     settings: LiveSettings
+
+
+# Seconds, landmarks, and a picture or its likeness.
+Moment = tuple[float, np.ndarray, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a stream says once a frame was pushed."""
+
+    seconds: float
+    events: list[StreamEvent]
+    active: bool
+    scores: tuple[ScoredGloss, ...]
+
+
+def _push_all(stream: SignStream, moments: list[Moment]) -> list[Said]:
+    """In the model's thread: frames that came together wait for it once."""
+    return [
+        Said(seconds, stream.push(seconds, landmarks, image), stream.active, stream.scores)
+        for seconds, landmarks, image in moments
+    ]
 
 
 class LiveSession:
@@ -152,19 +175,22 @@ class LiveSession:
             raise RefusedError(BAD_DATA, str(error)) from None
 
     async def _answer(self, stream: SignStream, resources: contextlib.AsyncExitStack) -> None:
-        engine = self._services.engine
-        while (arrival := await self._inbox.get()) is not None:
-            frame = arrival.frame
-            if isinstance(frame, PictureFrame):
-                await self._answer_picture(arrival, frame, stream, resources)
+        while arrivals := await self._inbox.get():
+            if isinstance(arrivals[0].frame, PictureFrame):
+                await self._answer_picture(arrivals[0], arrivals[0].frame, stream, resources)
                 continue
             if stream.needs_frames:
                 raise RefusedError(
                     BAD_DATA, "this model looks at frames, not at landmarks alone; send JPEG pictures"
                 )
-            events = await self._engine(engine.run(stream.push, frame.seconds, frame.landmarks))
-            await self._tell(arrival, frame.seconds, stream, events)
-        events = await self._engine(engine.run(stream.finish))
+            moments: list[Moment] = [
+                (item.frame.seconds, item.frame.landmarks, None)
+                for item in arrivals
+                if isinstance(item.frame, LandmarkFrame)
+            ]
+            for arrival, said in zip(arrivals, await self._push(stream, moments), strict=True):
+                await self._tell(arrival, said)
+        events = await self._engine(self._services.engine.run(stream.finish))
         await self._tell_events(events)
         await self._send(
             {
@@ -186,9 +212,8 @@ class LiveSession:
             return
         # Of a model that needs no pictures the engine looks at the shape alone.
         image = np.broadcast_to(np.uint8(0), (seen.height, seen.width, 3)) if seen.image is None else seen.image
-        events = await self._engine(self._services.engine.run(stream.push, seconds, seen.landmarks, image))
-        groups = landmark_groups(seen.landmarks, MEDIAPIPE_HOLISTIC)
-        await self._tell(arrival, seconds, stream, events, landmarks=groups)
+        (said,) = await self._push(stream, [(seconds, seen.landmarks, image)])
+        await self._tell(arrival, said, landmarks=landmark_groups(seen.landmarks, MEDIAPIPE_HOLISTIC))
 
     async def _see(
         self, frame: PictureFrame, stream: SignStream, resources: contextlib.AsyncExitStack
@@ -207,18 +232,19 @@ class LiveSession:
         except ReadingError as error:
             raise RefusedError(TRY_AGAIN, f"a picture was not read: {error}") from None
 
-    async def _tell(
-        self, arrival: Arrival, seconds: float, stream: SignStream, events: list[StreamEvent], **more: Any
-    ) -> None:
-        await self._tell_events(events)
-        # Read in this thread, while the model's is not at this stream.
-        scores = [{"gloss": item.gloss, "probability": round(item.probability, 4)} for item in stream.scores]
+    async def _push(self, stream: SignStream, moments: list[Moment]) -> list[Said]:
+        said: list[Said] = await self._engine(self._services.engine.run(_push_all, stream, moments))
+        return said
+
+    async def _tell(self, arrival: Arrival, said: Said, **more: Any) -> None:
+        await self._tell_events(said.events)
+        scores = [{"gloss": item.gloss, "probability": round(item.probability, 4)} for item in said.scores]
         await self._send(
             {
                 "type": "result",
                 "frame": arrival.number,
-                "seconds": round(seconds, 4),
-                "active": stream.active,
+                "seconds": round(said.seconds, 4),
+                "active": said.active,
                 "scores": scores,
                 "dropped": self._num_dropped,
                 **more,

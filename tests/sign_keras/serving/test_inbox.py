@@ -18,8 +18,8 @@ def landmarks(number: int) -> Arrival:
 async def drain(box: Inbox) -> list[int]:
     await box.close()
     found = []
-    while (arrival := await box.get()) is not None:
-        found.append(arrival.number)
+    while arrivals := await box.get():
+        found += [arrival.number for arrival in arrivals]
     return found
 
 
@@ -43,10 +43,10 @@ def test_landmarks_are_never_dropped_their_sender_waits(monkeypatch):
         waiting = asyncio.create_task(box.put(landmarks(3)))
         await asyncio.sleep(0.01)
         assert not waiting.done()
-        assert (await box.get()).number == 0
+        assert [arrival.number for arrival in await box.get()] == [0, 1, 2]
         await waiting
         assert box.num_dropped == 0
-        assert await drain(box) == [1, 2, 3]
+        assert await drain(box) == [3]
 
     asyncio.run(run())
 
@@ -57,5 +57,16 @@ def test_pictures_never_push_landmarks_out():
         for arrival in (landmarks(0), picture(1), landmarks(2), picture(3)):
             await box.put(arrival)
         assert await drain(box) == [0, 2, 3]
+
+    asyncio.run(run())
+
+
+def test_landmarks_are_taken_together_and_pictures_one_by_one():
+    async def run():
+        box = Inbox(most_pictures=3)
+        for arrival in (landmarks(0), landmarks(1), picture(2), picture(3), landmarks(4)):
+            await box.put(arrival)
+        taken = [[arrival.number for arrival in await box.get()] for _ in range(4)]
+        assert taken == [[0, 1], [2], [3], [4]]
 
     asyncio.run(run())
