@@ -116,6 +116,12 @@ def words(page) -> list[str]:
     return page.locator("#text span").all_inner_texts()
 
 
+def is_drawn_upon(page) -> bool:
+    return page.evaluate(
+        "[...overlay.getContext('2d').getImageData(0, 0, overlay.width, overlay.height).data].some(Boolean)"
+    )
+
+
 def test_the_page_says_what_the_camera_shows(model, clip, chromium, tmp_path):
     from playwright.sync_api import sync_playwright
 
@@ -147,10 +153,8 @@ def test_the_page_says_what_the_camera_shows(model, clip, chromium, tmp_path):
         assert "3 glosses" in page.inner_text("#model")
 
         page.click("#camera")
-        page.wait_for_function("document.querySelectorAll('#text span').length >= 3", timeout=PATIENCE_MS)
-        page.wait_for_function(
-            "[...overlay.getContext('2d').getImageData(0, 0, overlay.width, overlay.height).data].some(Boolean)"
-        )
+        page.locator("#text span").nth(2).wait_for(timeout=PATIENCE_MS)
+        assert is_drawn_upon(page)
         (gloss, count), *_ = Counter(words(page)).most_common()
         assert (gloss, count >= 2) == ("work", True), words(page)
         assert page.inner_text("#bars .gloss >> nth=0") in GLOSSES
@@ -168,7 +172,7 @@ def test_the_page_says_what_the_camera_shows(model, clip, chromium, tmp_path):
         page.click("#clear")
         page.set_input_files("#file", clip)
         page.click("#read")
-        page.wait_for_function("document.querySelectorAll('#text span').length == 1", timeout=PATIENCE_MS)
+        page.locator("#text span").first.wait_for(timeout=PATIENCE_MS)
         assert words(page) == ["work"]
         browser.close()
     own = (address, address.replace("http", "ws"), "blob:", "data:")

@@ -26,8 +26,8 @@ from tests.conftest import REPOSITORY, moving_square
 from tests.sign_keras.export.tiny_export import make_run
 from tfrecords_tools.video import write_video
 
-# Of one request, in seconds: what a file asks for does not decide how long it takes.
-LONGEST = 30.0
+# Of one request, in seconds, on a busy machine: what a file asks for does not decide how long it takes.
+LONGEST = 60.0
 MOST_GROWTH_MB = 60
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ class Server:
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.address = re.search(r"http://[^ ]+:\d+", self.process.stdout.readline())[0]
-        self.client = httpx2.Client(base_url=self.address, timeout=LONGEST)
+        self.client = httpx2.Client(base_url=self.address, timeout=2 * LONGEST)
         self.statuses: Counter[int] = Counter()
 
     def note(self, status: int, what: object) -> None:
@@ -96,7 +96,7 @@ def bombs(folder: Path) -> Iterator[tuple[str, bytes]]:
                 packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 25), index, index
                 container.mux(packet)
         yield name, (folder / name).read_bytes()
-    for name, size, times in (("hours.mp4", 64, [0, 1, 9_000_000]), ("frames.mp4", 16, range(3000))):
+    for name, size, times in (("hours.mp4", 64, [0, 1, 900_000]), ("frames.mp4", 16, range(3000))):
         with av.open(str(folder / name), "w") as container:
             stream = container.add_stream("libx264", rate=1000 if len(times) > 3 else 25)
             stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
@@ -130,7 +130,7 @@ def test_a_thousand_malformed_requests(server, video, tmp_path):
         server.upload("a.mp4", content)
     before = server.megabytes()
 
-    for content in damaged(video, 250, draws):
+    for content in damaged(video, 500, draws):
         server.upload(draws.choice(("a.mp4", "a.webm", "a.avi", "a.png", "a", "a.jpg")), content)
     for name, content in bombs(tmp_path):
         for _ in range(3):
@@ -160,7 +160,7 @@ def test_a_thousand_malformed_requests(server, video, tmp_path):
             response = server.client.request(method, path)
             server.note(response.status_code, (method, path))
             assert "import" not in response.text
-    for _ in range(100):
+    for _ in range(200):
         boundary = draws.choice((b"x", b"y", b""))
         body = draws.choice(
             (b"", b"--x", b"--x\r\n\r\n", b"--x--", b"--x\r\nContent-Disposition: form-data\r\n\r\n")
