@@ -248,7 +248,8 @@ element("token-form").onsubmit = (event) => {
 video.onloadedmetadata = () => {
   // The stage takes the picture's shape, as far as a screen is not filled by it.
   const shape = video.videoWidth / video.videoHeight;
-  if (shape) stage.style.aspectRatio = Math.min(1.9, Math.max(0.9, shape));
+  const narrowest = matchMedia("(max-width: 52rem)").matches ? 0.9 : 4 / 3;
+  if (shape) stage.style.aspectRatio = Math.min(1.9, Math.max(narrowest, shape));
 };
 video.onended = () => {
   if (state.connection) stop();
