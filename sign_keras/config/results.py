@@ -74,15 +74,28 @@ class EvaluateConfig(Settings):
     decoding: DecodingConfig = DecodingConfig()
 
 
+ExportFormat = Literal["savedmodel", "tflite", "onnx"]
+Quantization = Literal["none", "float16", "dynamic", "int8"]
+
+
 class ExportConfig(Settings):
     """What to export at the end, and how close it must be.
 
     Attributes:
-        formats: any of ``savedmodel``, ``tflite``.
-        quantization: of the TFLite files.
+        formats: any of ``savedmodel``, ``tflite``, ``onnx``.
+        quantization: of the TFLite files; ``docs/deployment.md`` says how to choose.
         max_probability_difference: a float32 export further from the model than this is not written.
+        min_top1_agreement: a quantized export that gives the run's top answer for a smaller share of validation
+            clips is not written.
+        max_accuracy_loss: a quantized export that loses more than this share of validation clips is not written.
+        validation_clips: at most so many are compared, evenly over the split.
+        representative_clips: of ``int8``: so many training clips, chosen by ``seed``, show which values occur.
     """
 
-    formats: tuple[Literal["savedmodel", "tflite"], ...] = ()
-    quantization: tuple[Literal["none", "float16", "dynamic"], ...] = ("none",)
+    formats: tuple[ExportFormat, ...] = ()
+    quantization: tuple[Quantization, ...] = ("none",)
     max_probability_difference: float = pydantic.Field(1e-3, gt=0)
+    min_top1_agreement: float = pydantic.Field(0.95, ge=0, le=1)
+    max_accuracy_loss: float = pydantic.Field(0.01, ge=0, le=1)
+    validation_clips: int = pydantic.Field(512, ge=1)
+    representative_clips: int = pydantic.Field(100, ge=1)

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sign_keras.export.exporter import FORMATS, QUANTIZATIONS, export_run
+from sign_keras.export.exporter import export_run
+from sign_keras.export.targets import FORMATS, QUANTIZATIONS, report_path
 from sign_keras.inference.info import kind_of
 from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
@@ -81,13 +82,22 @@ def find_records(run: "Run") -> "Records | None":
 
 def summarise(path: Path) -> str:
     """The figures of an export in a line."""
-    report = json.loads(path.with_name(path.name.removesuffix(".tflite") + ".json").read_text(encoding="utf-8"))
-    parity, latency = report["parity"], report["latency_ms"]
-    times = ", ".join(f"{value:.1f} ms {key.replace('_', ' ')}" for key, value in sorted(latency.items()))
+    report = json.loads(report_path(path).read_text(encoding="utf-8"))
+    parity, validation, latency = report["parity"], report["validation"], report["latency_ms"]
+    times = ", ".join(
+        f"{value:.1f} ms {key.replace('_', ' ')}"
+        for key, value in sorted(latency.items())
+        if isinstance(value, float)
+    )
+    agreement, clips = parity["top1_agreement"], parity["num_clips"]
+    accuracy = ""
+    if validation is not None:
+        agreement, clips = validation["top1_agreement"], validation["clips"]
+        if validation["accuracy"] is not None:
+            accuracy = f", top-1 {validation['accuracy']:.3f} (run {validation['accuracy_of_run']:.3f})"
     return (
         f"{path}: {report['size_bytes'] / 1e6:.1f} MB, {times}, differs by up to "
-        f"{parity['max_probability_difference']:.1e}, same top answer on {parity['top1_agreement']:.0%} of "
-        f"{parity['num_clips']} clips"
+        f"{parity['max_probability_difference']:.1e}, same top answer on {agreement:.0%} of {clips} clips{accuracy}"
     )
 
 

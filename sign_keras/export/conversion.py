@@ -1,23 +1,40 @@
-"""TensorFlow's TFLite converter, in a process of its own: it can crash, and it talks a great deal.
+"""Converters, in a process of their own: they can crash, and they talk a great deal.
 
 Light to import: in that process TensorFlow is loaded with its chatter silenced, and Keras not at all.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import loky
 
 from tfrecords_tools.command_line import quiet_stderr
 
 MESSAGE_CHARACTERS = 300
+ONNX_OPSET = 17
 
 
-def convert_saved_model(directory: str, path: str, quantization: str) -> str:
+@contextlib.contextmanager
+def elsewhere() -> Iterator[loky.ProcessPoolExecutor]:
+    """A process without a GPU: a converter can take its own down, and here that would be the training's."""
+    pool = loky.ProcessPoolExecutor(max_workers=1, env={"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"})
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def convert_saved_model(directory: str, path: str, quantization: str, examples: str = "") -> str:
     """Converts a SavedModel of fixed shapes.
 
     Args:
         directory: the SavedModel.
         path: of the ``.tflite`` file to write.
-        quantization: ``none``, ``float16`` or ``dynamic``; see ``write_tflite``.
+        quantization: of ``targets.QUANTIZATIONS``; see ``write_tflite``.
+        examples: of ``int8``: a folder of ``NAME.npy``, ``[N, ...]`` for each input; see ``representative``.
 
     Returns:
         Why it could not be done; empty when the file is written.
@@ -31,12 +48,60 @@ def convert_saved_model(directory: str, path: str, quantization: str) -> str:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantization == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        if quantization == "int8":
+            # Inputs and logits stay what they are. What has no 8-bit kernel stays float: a mask, for instance.
+            converter.representative_dataset = lambda: _examples(Path(examples))
         try:
             content = converter.convert()
         except Exception as error:  # the converter's own class, and whatever MLIR's bindings throw
             return _essence(str(error)) or type(error).__name__
         Path(path).write_bytes(content)
     return ""
+
+
+def convert_to_onnx(directory: str, path: str, signature: str) -> str:
+    """Converts one signature of a SavedModel, whose batch may be open, to an ONNX file.
+
+    Args:
+        directory: the SavedModel.
+        path: of the ``.onnx`` file to write.
+        signature: its name.
+
+    Returns:
+        Why it could not be done; empty when the file is written.
+    """
+    with quiet_stderr():
+        import logging
+
+        import tensorflow as tf
+        import tf2onnx
+
+        logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+        loaded = tf.saved_model.load(directory)
+        function = loaded.signatures[signature]
+        specs = [
+            tf.TensorSpec(spec.shape, spec.dtype, name=name)
+            for name, spec in function.structured_input_signature[1].items()
+        ]
+
+        def by_place(*tensors: Any) -> Any:
+            return function(**{spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)})
+
+        traced = tf.function(by_place, input_signature=specs)
+        try:
+            tf2onnx.convert.from_function(traced, input_signature=specs, opset=ONNX_OPSET, output_path=path)
+        except Exception as error:  # whatever its rewriters throw
+            return _essence(str(error)) or type(error).__name__
+    return ""
+
+
+def _examples(folder: Path) -> Iterator[dict[str, Any]]:
+    """Batches of one, by input."""
+    import numpy as np
+
+    inputs = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    for clip in range(len(next(iter(inputs.values())))):
+        yield {name: np.array(values[clip : clip + 1]) for name, values in inputs.items()}
 
 
 def _essence(message: str) -> str:

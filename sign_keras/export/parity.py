@@ -3,6 +3,7 @@
 *Golden clips* are real ones of the validation split where the records are at hand, else noise, black and white.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,12 +144,14 @@ def _parity(expected: np.ndarray, found: np.ndarray, num_clips: int, origin: str
     )
 
 
-def check(parity: Parity, limit: float, what: str) -> None:
-    """Lets a float32 export pass.
+def check(parity: Parity, limit: float | None, what: str) -> None:
+    """Lets an export pass.
 
     Raises:
-        UserError: it differs by more than ``limit``, or its answers are no numbers.
+        UserError: it differs by more than ``limit``, where there is one, or its answers are no numbers.
     """
+    if limit is None:
+        limit = float("inf")
     if not parity.max_probability_difference <= limit:  # so written that NaN does not pass
         raise UserError(
             f"{what}: not written: on {parity.num_clips} clips ({parity.golden_clips}) its probabilities differ "
@@ -161,6 +164,17 @@ def latency_ms(artefact: Artefact, golden: GoldenClips) -> float:
     """Median milliseconds for one clip through the model alone."""
     clip = golden.first()
     return _median_ms(lambda: artefact.logits(clip))
+
+
+def latency_by_length_ms(artefact: Artefact, golden: GoldenClips) -> dict[str, float]:
+    """``latency_ms`` by the number of real frames: a quarter, half and all of those that the model takes."""
+    clip = golden.first()
+    places = np.arange(clip["frame_mask"].shape[1])
+    found = {}
+    for num_frames in sorted({max(1, len(places) // parts) for parts in (4, 2, 1)}):
+        shorter = clip | {"frame_mask": (places < num_frames)[np.newaxis]}
+        found[str(num_frames)] = _median_ms(functools.partial(artefact.logits, shorter))
+    return found
 
 
 def step_latency_ms(artefact: Artefact, golden: GoldenClips) -> float:

@@ -2,7 +2,8 @@
 
 The route: the graph traced for a batch of one with every shape fixed, as a SavedModel, to TensorFlow's converter.
 With open shapes the converter needs TensorFlow's own ops (*Flex*), which few apps can afford. An LSTM becomes a
-WHILE loop: over 16 frames it was faster (5.3 ms a clip against 6.3 ms on one thread) and smaller than unrolled.
+WHILE loop: over 16 frames it was faster (5.3 ms a clip against 6.3 ms on one thread) and smaller than unrolled. In
+8 bits the converter crashes on loops, so there it is unrolled.
 """
 
 import tempfile
@@ -12,42 +13,54 @@ from pathlib import Path
 
 import keras
 import loky
+import numpy as np
 from loky.process_executor import BrokenProcessPool
 
-from sign_keras.export.conversion import convert_saved_model
+from sign_keras.export.conversion import convert_saved_model, elsewhere
 from sign_keras.export.saved_model import write_saved_model
+from sign_keras.export.unrolling import unrolled_recurrence
 from tfrecords_tools.command_line import UserError
 
 
-def write_tflite(model: keras.Model, paths: Mapping[str, Path], step_model: keras.Model | None = None) -> None:
+def write_tflite(
+    model: keras.Model,
+    paths: Mapping[str, Path],
+    step_model: keras.Model | None = None,
+    examples: Path | None = None,
+) -> None:
     """Converts a model, once for each quantization.
 
     Args:
         model: see ``write_saved_model``.
         paths: file to write by quantization: ``none`` (float32), ``float16`` (weights stored in half), ``dynamic``
-            (weights in 8 bits, activations quantized as they come).
-        step_model: see ``write_saved_model``.
+            (weights in 8 bits, activations quantized as they come), ``int8`` (both in 8 bits, by ranges seen
+            beforehand; inputs and logits as in the others; recurrent layers unrolled).
+        step_model: see ``write_saved_model``; a file of ``int8`` takes whole clips alone.
+        examples: of ``int8``: a folder that ``write_representative_clips`` wrote.
 
     Raises:
         UserError: the converter refuses the model or crashes, or a file would need ops that are not builtin.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_saved_model(model, Path(scratch), batch_size=1, step_model=step_model)
-        # Another process: the converter can take its own down, and here that would be the training's.
-        pool = loky.ProcessPoolExecutor(
-            max_workers=1, env={"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-        )
-        try:
+        looped, unrolled = Path(scratch) / "looped", Path(scratch) / "unrolled"
+        if set(paths) - {"int8"}:
+            write_saved_model(model, looped, batch_size=1, step_model=step_model)
+        if "int8" in paths:
+            with unrolled_recurrence(model):
+                write_saved_model(model, unrolled, batch_size=1)
+        with elsewhere() as pool:
             for quantization, path in paths.items():
-                _convert_elsewhere(pool, scratch, path, quantization)
-        finally:
-            pool.shutdown(wait=True, kill_workers=True)
+                directory = unrolled if quantization == "int8" else looped
+                _convert(pool, directory, path, quantization, examples)
 
 
-def _convert_elsewhere(pool: loky.ProcessPoolExecutor, directory: str, path: Path, quantization: str) -> None:
+def _convert(
+    pool: loky.ProcessPoolExecutor, directory: Path, path: Path, quantization: str, examples: Path | None
+) -> None:
     where = f"tflite ({quantization})"
+    work = pool.submit(convert_saved_model, str(directory), str(path), quantization, str(examples or ""))
     try:
-        fault = pool.submit(convert_saved_model, directory, str(path), quantization).result()
+        fault = work.result()
     except BrokenProcessPool:
         raise UserError(
             f"{where}: TensorFlow's converter crashed on this model; try another --quantization"
@@ -57,6 +70,34 @@ def _convert_elsewhere(pool: loky.ProcessPoolExecutor, directory: str, path: Pat
     foreign = sorted(name for name, (_, builtin) in _ops(path).items() if not builtin)
     if foreign:
         raise UserError(f"{where}: the file would need ops that are not builtin: {', '.join(foreign)}")
+
+
+def count_operator_classes(path: Path) -> dict[str, int]:
+    """How many ops compute in 8 bits (``int8``), in ``float``, with weights in 8 bits and the rest in float
+    (``hybrid``), or on whole numbers and truth values (``other``), bodies of loops included.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    counts = Counter[str]()
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
+            given, made = (
+                {graph.Tensors(index).Type() for index in indices if index >= 0}
+                for indices in (_indices(operator.InputsAsNumpy()), _indices(operator.OutputsAsNumpy()))
+            )
+            low, whole = schema.TensorType.INT8 in given, schema.TensorType.INT8 in made
+            if whole:
+                counts["int8"] += 1
+            elif schema.TensorType.FLOAT32 in made:
+                counts["hybrid" if low and schema.TensorType.FLOAT32 in given else "float"] += 1
+            else:
+                counts["other"] += 1
+    return dict(counts.most_common())
+
+
+def _indices(values: object) -> list[int]:
+    return values.tolist() if isinstance(values, np.ndarray) else []  # an op without inputs has the number 0
 
 
 def count_ops(path: Path) -> dict[str, int]:

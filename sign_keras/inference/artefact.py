@@ -1,4 +1,4 @@
-"""Any trained model behind one face: a run directory, a SavedModel or a ``.tflite`` file."""
+"""Any trained model behind one face: a run directory, a SavedModel, a ``.tflite`` or an ``.onnx`` file."""
 
 import abc
 import contextlib
@@ -180,6 +180,7 @@ class RunArtefact(Artefact):
     """The best epoch of a training, in float32 whatever the precision it was trained at.
 
     Attributes:
+        run: the training.
         model: the Keras model.
         step_model: the one that takes a stream's next frame; None where the model needs whole clips.
     """
@@ -191,7 +192,7 @@ class RunArtefact(Artefact):
             UserError: the run has no weights yet, or they do not fit.
         """
         super().__init__(describe(run))
-        self._run = run
+        self.run = run
         with _float32_policy():
             self.model = run.load_model()
             self._with_embedding = with_embedding(self.model) if self.task == "isolated" else None
@@ -200,7 +201,7 @@ class RunArtefact(Artefact):
 
     def refresh(self) -> None:
         """Reads the run's description again, once something new was measured."""
-        self.info = describe(self._run)
+        self.info = describe(self.run)
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``."""
@@ -321,7 +322,7 @@ class TFLiteArtefact(Artefact):
 
 
 def load_artefact(path: Path) -> Artefact:
-    """Loads a run directory, a SavedModel directory or a ``.tflite`` file.
+    """Loads a run directory, a SavedModel directory, a ``.tflite`` or an ``.onnx`` file.
 
     Raises:
         UserError: the path is missing, is none of these, or was not written by this package.
@@ -329,6 +330,10 @@ def load_artefact(path: Path) -> Artefact:
     kind = kind_of(path)
     if kind == "tflite":
         return TFLiteArtefact(path)
+    if kind == "onnx":
+        from sign_keras.inference.onnx_artefact import OnnxArtefact
+
+        return OnnxArtefact(path)
     return SavedModelArtefact(path) if kind == "saved_model" else RunArtefact(Run.load(path))
 
 

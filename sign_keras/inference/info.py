@@ -1,13 +1,15 @@
 """What travels inside every exported model, so that the file alone is enough to use it.
 
-A SavedModel carries it in ``assets.extra/``, which TensorFlow keeps for such files. A ``.tflite`` carries it as
+A SavedModel carries it in ``assets.extra/``, which TensorFlow keeps for such files; an ONNX file in its
+``metadata_props``. A ``.tflite`` carries it as
 *associated files*, in TFLite's own convention: a zip archive after the flatbuffer's end, which interpreters do
-not see and any unzip program opens. Both hold ``sign_keras.json`` (an ``ArtefactInfo``) and ``labels.txt`` (one
+not see and any unzip program opens. All hold ``sign_keras.json`` (an ``ArtefactInfo``) and ``labels.txt`` (one
 gloss a line, in the order of the logits), for apps that want no more than the names.
 """
 
 import importlib.metadata
 import zipfile
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -94,15 +96,17 @@ class ArtefactInfo(Settings):
         return self
 
 
-def kind_of(path: Path) -> Literal["run", "saved_model", "tflite"]:
+def kind_of(path: Path) -> Literal["run", "saved_model", "tflite", "onnx"]:
     """What kind of artefact a path is, by names alone: quick enough to tell a mistake before TensorFlow is loaded.
 
     Raises:
         UserError: the path is missing or is none.
     """
-    expected = "expected a run directory, a SavedModel directory or a .tflite file"
+    expected = "expected a run directory, a SavedModel directory, a .tflite or an .onnx file"
     if path.suffix == ".tflite" and path.is_file():
         return "tflite"
+    if path.suffix == ".onnx" and path.is_file():
+        return "onnx"
     if (path / SAVED_MODEL_MARK).is_file():
         return "saved_model"
     if (path / RUN_MARK).is_file():
@@ -150,6 +154,36 @@ def add_to_tflite(path: Path, info: ArtefactInfo) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in _files(info).items():
             archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), text)
+
+
+def onnx_step_path(path: Path) -> Path:
+    """The file of a causal model's ``step``, beside that of its clips: an ONNX file holds one function."""
+    return path.with_name(f"{path.stem}_{STEP}.onnx")
+
+
+def add_to_onnx(path: Path, info: ArtefactInfo) -> None:
+    """Adds the description to an ONNX file; needs the extra ``onnx``."""
+    import onnx
+
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, _files(info))
+    model.producer_name = f"sign_keras {info.sign_keras_version}"
+    onnx.save(model, str(path))
+
+
+def read_from_onnx(path: Path, metadata: Mapping[str, str]) -> ArtefactInfo:
+    """Reads an ONNX file's description.
+
+    Args:
+        path: of the file, for messages.
+        metadata: its ``metadata_props``, as onnxruntime gives them.
+
+    Raises:
+        UserError: it has none, or one of another version.
+    """
+    if INFO_NAME not in metadata:
+        raise UserError(f"{path}: carries no {INFO_NAME}; expected an .onnx file that sign_keras.export wrote")
+    return _parse(metadata[INFO_NAME], path)
 
 
 def read_from_saved_model(directory: Path) -> ArtefactInfo:

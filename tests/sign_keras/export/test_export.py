@@ -8,8 +8,8 @@ import tensorflow as tf
 from sign_keras.export import __main__ as command
 from sign_keras.export import export_run, tflite
 from sign_keras.export.conversion import convert_saved_model
-from sign_keras.export.exporter import plan
 from sign_keras.export.parity import Parity, check, golden_clips
+from sign_keras.export.targets import plan
 from sign_keras.inference.artefact import RunArtefact, SavedModelArtefact, TFLiteArtefact
 from sign_keras.inference.info import SIGNATURE
 from tfrecords_tools.command_line import UserError
@@ -91,7 +91,13 @@ def test_reports_say_what_was_measured(exports):
         assert report["parity"]["num_clips"] == exports.records.num_clips("validation")
         assert 0 <= report["parity"]["top1_agreement"] <= 1
         assert report["inputs"] == {"frames": ["uint8", 3, 32, 32, 3], "frame_mask": ["bool", 3]}
-        assert all(value > 0 for value in report["latency_ms"].values())
+        latency = report["latency_ms"]
+        by_frames = latency.pop("one_thread_by_frames", {"3": 1.0})
+        assert all(value > 0 for value in [*latency.values(), *by_frames.values()])
+        assert "3" in by_frames
+        validation = report["validation"]
+        assert validation["clips"] == exports.records.num_clips("validation")
+        assert validation["accuracy"] == validation["accuracy_of_run"]
         assert report["versions"]["tensorflow"] == tf.__version__
         if path.suffix == ".tflite":
             assert report["size_bytes"] == path.stat().st_size
@@ -204,8 +210,8 @@ def test_plan_makes_each_file_once():
         for target in plan("a.b", ["tflite", "tflite"], ["none", "float16", "dynamic", "none"])
     ]
     assert paths == ["tflite/a.b.tflite", "tflite/a.b_float16.tflite", "tflite/a.b_dynamic.tflite"]
-    with pytest.raises(UserError, match=r"expected any of savedmodel, tflite \(found onnx\)"):
-        plan("a", ["onnx"], ["none"])
+    with pytest.raises(UserError, match=r"expected any of savedmodel, tflite, onnx \(found coreml\)"):
+        plan("a", ["coreml"], ["none"])
 
 
 def test_help_is_quick_and_errors_are_one_line(exports, tmp_path, run_main, assert_help_is_quick):
