@@ -1,4 +1,4 @@
-"""``python -m sign_keras.evaluate``: how well a run, SavedModel or .tflite reads the clips of one split."""
+"""``python -m sign_keras.evaluate``: how well a run, SavedModel, .tflite or .onnx reads the clips of one split."""
 
 import argparse
 from pathlib import Path
@@ -209,7 +209,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="PATH", help="run directory, SavedModel or .tflite file"
+        "--model", type=Path, required=True, metavar="PATH", help="run, SavedModel, .tflite or .onnx"
     )
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="folder written by convert")
     parser.add_argument("--split", choices=SPLITS, default="test", help="which clips (default: test)")
@@ -243,7 +243,7 @@ def main() -> int:
     }
     validate(ViewsConfig, chosen_views, "--crops, --offsets, --mirror")
     if not arguments.model.exists():
-        raise UserError(f"{arguments.model}: no such run, SavedModel or .tflite file")
+        raise UserError(f"{arguments.model}: no such run, SavedModel, .tflite or .onnx file")
     info = DatasetInfo.load(arguments.records)  # before TensorFlow: a misspelt folder is told at once
     quiet_tensorflow()
     from sign_keras.data.dataset import Records

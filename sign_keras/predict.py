@@ -45,12 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m sign_keras.predict",
-        description="Names the signs in videos, with a run, a SavedModel or a .tflite file.",
+        description="Names the signs in videos, with a run, a SavedModel, a .tflite or an .onnx file.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--model", required=True, type=Path, metavar="PATH", help="run directory, SavedModel directory or .tflite"
+        "--model", required=True, type=Path, metavar="PATH", help="run, SavedModel, .tflite or .onnx"
     )
     parser.add_argument(
         "videos",

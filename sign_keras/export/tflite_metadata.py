@@ -1,7 +1,7 @@
 """TFLite's own metadata in a ``.tflite`` file: what MediaPipe Tasks, ML Kit and Android Studio show of a model.
 
-It names the inputs and outputs, says what they hold, and associates the label file with the logits; the files that it
-names are in the zip archive behind the model (``inference.info``).
+It names the inputs and outputs, says what they hold, and associates the label file with the logits; the files that
+it names are in the zip archive behind the model (``inference.info``).
 
 Source: the schema ``metadata_schema.fbs`` of TFLite Support, as the mediapipe wheel carries it.
 """
