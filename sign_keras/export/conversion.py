@@ -11,6 +11,7 @@ from typing import Any
 
 import loky
 
+from sign_keras.inference.info import NEW
 from tfrecords_tools.command_line import quiet_stderr
 
 MESSAGE_CHARACTERS = 300
@@ -62,6 +63,8 @@ def convert_saved_model(directory: str, path: str, quantization: str, examples: 
 def convert_to_onnx(directory: str, path: str, signature: str) -> str:
     """Converts one signature of a SavedModel, whose batch may be open, to an ONNX file.
 
+    An output that is called as an input is, ``state``, gets ``inference.info.NEW`` in front.
+
     Args:
         directory: the SavedModel.
         path: of the ``.onnx`` file to write.
@@ -85,7 +88,8 @@ def convert_to_onnx(directory: str, path: str, signature: str) -> str:
         ]
 
         def by_place(*tensors: Any) -> Any:
-            return function(**{spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)})
+            given = {spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)}
+            return {NEW * (name in given) + name: value for name, value in function(**given).items()}
 
         traced = tf.function(by_place, input_signature=specs)
         try:

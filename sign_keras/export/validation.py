@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
 
 BATCH_SIZE = 16
+ROUNDING = 1e-9  # 0.90 - 0.89 is more than 0.01
 
 
 class Validation(Settings):
@@ -93,13 +94,13 @@ def check_quantized(found: Validation, config: "ExportConfig", what: str) -> Non
     where = f"{what}: not written: on {found.clips} validation clips"
     if found.accuracy is not None and found.accuracy_of_run is not None:
         lost = found.accuracy_of_run - found.accuracy
-        if lost > max(config.max_accuracy_loss, one):
+        if lost > max(config.max_accuracy_loss, one) + ROUNDING:
             raise UserError(
                 f"{where} its top-1 accuracy is {found.accuracy:.3f}, the run's {found.accuracy_of_run:.3f}: it "
                 f"loses more than export.max_accuracy_loss={config.max_accuracy_loss:g}; choose another "
                 "--quantization"
             )
-    if 1 - found.top1_agreement > max(1 - config.min_top1_agreement, one):
+    if 1 - found.top1_agreement > max(1 - config.min_top1_agreement, one) + ROUNDING:
         raise UserError(
             f"{where} it gives the run's answer to {found.top1_agreement:.1%}, fewer than "
             f"export.min_top1_agreement={config.min_top1_agreement:g}; choose another --quantization"

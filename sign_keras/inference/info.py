@@ -37,6 +37,8 @@ RUN_MARK, SAVED_MODEL_MARK = "config.yaml", "saved_model.pb"
 SIGNATURE = "serving_default"
 STEP = "step"
 OUTPUT = "logits"
+# In front of an ONNX output that is called as an input is: there no two tensors of a graph share a name.
+NEW = "new_"
 # Zip entries carry a date; a fixed one keeps the same export the same bytes.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 

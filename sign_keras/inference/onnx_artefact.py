@@ -8,7 +8,7 @@ import loky
 import numpy as np
 
 from sign_keras.inference.artefact import Artefact
-from sign_keras.inference.info import onnx_step_path, read_from_onnx
+from sign_keras.inference.info import NEW, onnx_step_path, read_from_onnx
 from sign_keras.models.streaming import STATE
 from tfrecords_tools.command_line import UserError
 
@@ -50,7 +50,8 @@ class OnnxArtefact(Artefact):
     def _step(self, inputs: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         assert self._step_session is not None
         names = [output.name for output in self._step_session.get_outputs()]
-        return dict(zip(names, self._step_session.run(names, inputs), strict=True))
+        found = self._step_session.run(names, inputs)
+        return {name.removeprefix(NEW): value for name, value in zip(names, found, strict=True)}
 
 
 def _session(path: Path, num_threads: int | None) -> "onnxruntime.InferenceSession":

@@ -32,9 +32,9 @@ def test_onnx_answers_as_the_run_for_any_batch(exports, exported):
     expected = RunArtefact(exports.run).probabilities(inputs)
     artefact = load_artefact(exported)
     assert type(artefact) is OnnxArtefact
-    np.testing.assert_allclose(artefact.probabilities(inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(artefact.probabilities(inputs), expected, atol=1e-4)
     one = {name: values[2:3] for name, values in inputs.items()}
-    np.testing.assert_allclose(artefact.probabilities(one), expected[2:3], atol=1e-5)
+    np.testing.assert_allclose(artefact.probabilities(one), expected[2:3], atol=1e-4)
 
 
 def test_a_moved_file_is_enough(exports, exported, tmp_path):
@@ -50,7 +50,7 @@ def test_a_moved_file_is_enough(exports, exported, tmp_path):
 def test_report_says_what_was_measured(exports, exported):
     report = json.loads(exported.with_suffix(".json").read_text())
     assert report["format"] == "onnx"
-    assert report["parity"]["max_probability_difference"] < 1e-5
+    assert report["parity"]["max_probability_difference"] < 1e-4
     assert report["ops"] == count_onnx_ops(exported)
     assert report["latency_ms"]["one_thread_by_frames"].keys() == {"1", "3"}
     assert {
