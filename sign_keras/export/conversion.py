@@ -49,11 +49,8 @@ def convert_saved_model(directory: str, path: str, quantization: str, examples: 
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if quantization == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if quantization == "int8":
-            # Inputs and logits stay what they are. What has no 8-bit kernel stays float: a mask, for instance.
-            converter.representative_dataset = lambda: _examples(Path(examples))
         try:
-            content = converter.convert()
+            content = _in_8_bits(converter, Path(examples)) if quantization == "int8" else converter.convert()
         except Exception as error:  # the converter's own class, and whatever MLIR's bindings throw
             return _essence(str(error)) or type(error).__name__
         Path(path).write_bytes(content)
@@ -97,6 +94,20 @@ def convert_to_onnx(directory: str, path: str, signature: str) -> str:
         except Exception as error:  # whatever its rewriters throw
             return _essence(str(error)) or type(error).__name__
     return ""
+
+
+def _in_8_bits(converter: Any, examples: Path) -> bytes:
+    """Calibrates and quantizes. Inputs and logits stay what they are, and what has no 8-bit kernel stays float.
+
+    So does the softmax: in 8 bits it is a table look-up, slower than float (a CNN-LSTM's clip took 2.75 ms, and 2.51 ms
+    with float), and its answers are multiples of 1/256.
+    """
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    converter.representative_dataset = lambda: _examples(examples)
+    converter._experimental_calibrate_only = True
+    content: bytes = mlir_quantize(converter.convert(), denylisted_ops={"SOFTMAX"})
+    return content
 
 
 def _examples(folder: Path) -> Iterator[dict[str, Any]]:

@@ -33,6 +33,7 @@ def int8(exports, tmp_path_factory):
     return paths[0], json.loads((folder / "tflite" / "tiny_int8.json").read_text())
 
 
+@pytest.mark.slow
 def test_int8_computes_in_8_bits_from_the_same_raw_inputs(exports, int8):
     path, report = int8
     classes = report["operator_classes"]

@@ -10,7 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from sign_keras.export.tflite_metadata import ALIGNMENT
+from sign_keras.export import tflite_metadata
+from sign_keras.export.tflite_metadata import ALIGNMENT, METADATA_NAME
 from sign_keras.inference.artefact import RunArtefact, TFLiteArtefact
 from sign_keras.inference.info import INFO_NAME, LABELS_NAME
 
@@ -32,6 +33,21 @@ def shown(exports, tmp_path_factory):
     return json.loads(text), files.strip().split(",")
 
 
+def test_metadata_is_beside_the_model_in_its_flatbuffer(exports):
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(exports.tflite.read_bytes(), 0))
+    (place,) = [entry.buffer for entry in model.metadata if entry.name.decode() == METADATA_NAME]
+    ours = tflite_metadata._metadata_schema()
+    content = bytes(model.buffers[place].data)
+    assert content[4:8] == b"M001"
+    metadata = ours.ModelMetadataT.InitFromObj(ours.ModelMetadata.GetRootAs(content, 0))
+    assert metadata.name.decode() == "tiny"
+    (logits,) = metadata.subgraphMetadata[0].outputTensorMetadata
+    assert (logits.name, logits.associatedFiles[0].name) == (b"logits", LABELS_NAME.encode())
+
+
+@pytest.mark.slow
 def test_inputs_and_outputs_are_named_and_labels_belong_to_the_logits(exports, shown):
     metadata, files = shown
     info = RunArtefact(exports.run).info
