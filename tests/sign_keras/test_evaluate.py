@@ -244,7 +244,7 @@ def test_command_averages_views(records, directory, tmp_path, monkeypatch, run_m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "nowhere", "--records", "."], "error: nowhere: no such run, SavedModel or .tflite file"),
+        (["--model", "nowhere", "--records", "."], "error: nowhere: no such run, SavedModel, .tflite or .onnx file"),
         (["--model", ".", "--records", "nowhere"], "error: nowhere: no such folder"),
         (["--model", ".", "--records", ".", "--batch-size", "0"], "error: --batch-size 0: must be at least 1"),
         (

@@ -169,7 +169,7 @@ def person() -> np.ndarray:
 def test_a_prediction_says_which_glosses_and_when(toy):
     predictor = Predictor(load_artefact(toy.directory / "tflite/toy.tflite"))
     points = sentence_points(person(), ["hello", "yes"], np.random.default_rng(1))
-    answer = predictor._answer(extracted(points))
+    answer = predictor.answer(extracted(points))
     assert isinstance(answer, SentencePrediction)
     assert answer.text == "hello yes"
     assert 0.5 < answer.confidence <= 1
@@ -187,10 +187,10 @@ def test_a_prediction_says_which_glosses_and_when(toy):
 
 def test_a_video_without_signs_and_one_that_is_too_long_are_said_so(toy):
     predictor = Predictor(load_artefact(toy.directory / "tflite/toy.tflite"))
-    still = predictor._answer(extracted(sentence_points(person(), [], np.random.default_rng(1))))
+    still = predictor.answer(extracted(sentence_points(person(), [], np.random.default_rng(1))))
     assert (still.text, still.glosses) == ("", ())
     assert "no signs that it knows" in _as_text(still)
-    long = predictor._answer(extracted(sentence_points(person(), ["yes"] * 8, np.random.default_rng(1))))
+    long = predictor.answer(extracted(sentence_points(person(), ["yes"] * 8, np.random.default_rng(1))))
     assert long.cut
     assert long.glosses[0].start_seconds > 0.2  # the middle is seen, and times are those of the video
     assert "its middle alone" in _as_text(long)
@@ -222,7 +222,7 @@ def test_a_recording_that_the_model_can_take_is_read_as_without_windows(toy):
     artefact = load_artefact(toy.directory / "tflite/toy.tflite")
     clip = extracted(sentence_points(person(), ["hello", "yes"], np.random.default_rng(1)))
     by_windows = Predictor(artefact, window=WindowFrames(16, 4, 4))
-    assert by_windows._answer(clip) == Predictor(artefact)._answer(clip)
+    assert by_windows.answer(clip) == Predictor(artefact).answer(clip)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def extracted(num_glosses: int) -> ExtractedClip:
 @pytest.mark.parametrize("num_glosses", [2, 8])
 def test_glosses_have_the_times_that_prediction_gives(sentence_run, num_glosses):
     video = extracted(num_glosses)
-    predicted = Predictor(sentence_run.artefact)._answer(video)
+    predicted = Predictor(sentence_run.artefact).answer(video)
     assert predicted.cut == (num_glosses == 8)
     parsed = parse_record(tf.constant(encode_record(video, label_ids=[])), MEDIAPIPE_HOLISTIC)
     artefact = sentence_run.artefact
