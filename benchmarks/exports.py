@@ -42,7 +42,8 @@ def main() -> None:
     quiet_tensorflow()
     from sign_keras.export import export_run
     from sign_keras.export.__main__ import find_records
-    from sign_keras.inference.artefact import RunArtefact, TFLiteArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
+    from sign_keras.inference.tflite_artefact import TFLiteArtefact
     from sign_keras.run import Run
 
     run = Run.load(arguments.run)

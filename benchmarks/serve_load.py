@@ -107,7 +107,7 @@ async def load(url: str, streams: list[np.ndarray], rate: float) -> list[Client]
 
 def expected_events(model: Path, streams: list[np.ndarray], rate: float) -> list[list[dict[str, object]]]:
     """What the engine says of the same landmarks without a server."""
-    from sign_keras.inference.artefact import load_artefact
+    from sign_keras.inference.loading import load_artefact
     from sign_keras.inference.stream import SignStream
     from sign_keras.inference.stream_settings import StreamSettings
 

@@ -32,7 +32,8 @@ from sign_keras.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 from sign_keras.bootstrap import ratio_interval  # noqa: E402
-from sign_keras.inference.artefact import Artefact, load_artefact  # noqa: E402
+from sign_keras.inference.artefact import Artefact  # noqa: E402
+from sign_keras.inference.loading import load_artefact  # noqa: E402
 from sign_keras.inference.stream import SignStream, StreamEvent  # noqa: E402
 from sign_keras.inference.stream_settings import StreamSettings  # noqa: E402
 from tfrecords_tools.clips import Clip, ClipSpec  # noqa: E402

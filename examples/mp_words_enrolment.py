@@ -36,7 +36,7 @@ from tfrecords_tools.journal import write_atomically
 from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
 
 EXAMPLE = """example:
   python examples/mp_words_enrolment.py --input mp_words --output data/mp_words_folds \\
@@ -212,7 +212,7 @@ def main() -> int:
     train_all(list(trainings.values()))
     quiet_tensorflow(run_half_op=True)
 
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.models.embedding import joint_head
     from sign_keras.run import Run
 

@@ -21,7 +21,7 @@ from tfrecords_tools.settings import validate
 
 if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.metrics import Predictions
 
 EXAMPLE = """example:
@@ -240,7 +240,7 @@ def main() -> int:
     quiet_tensorflow()
 
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
     run = Run.load(arguments.run)

@@ -65,7 +65,7 @@ def main() -> int:
             process = resources.enter_context(LandmarkProcess())
         quiet_tensorflow(run_half_op=True)
 
-        from sign_keras.inference.artefact import load_artefact
+        from sign_keras.inference.loading import load_artefact
         from sign_keras.inference.stream import SignStream
         from sign_keras.live.show import Show
         from sign_keras.live.views import CameraViews, file_views

@@ -20,7 +20,7 @@ from tfrecords_tools.settings import validate
 
 if TYPE_CHECKING:
     from sign_keras.embeddings import Embeddings
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
 EXAMPLE = """example:
@@ -116,7 +116,7 @@ def main() -> int:
     quiet_tensorflow(run_half_op=True)
 
     from sign_keras.embeddings import Embeddings
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
     run = Run.load(arguments.model)

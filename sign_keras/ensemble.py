@@ -68,7 +68,7 @@ def main() -> int:
         return SUCCESS
 
     from sign_keras.calibrate import calibrate_run, describe
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
 
     artefact = RunArtefact(run)
     print(describe(calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)))

@@ -247,7 +247,7 @@ def main() -> int:
     info = DatasetInfo.load(arguments.records)  # before TensorFlow: a misspelt folder is told at once
     quiet_tensorflow()
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import load_artefact
+    from sign_keras.inference.loading import load_artefact
     from sign_keras.run import CONFIG_NAME, REPORT_NAME, Run
 
     artefact = load_artefact(arguments.model)

@@ -91,7 +91,7 @@ def main() -> int:
 
     from tqdm import tqdm
 
-    from sign_keras.inference.artefact import load_artefact
+    from sign_keras.inference.loading import load_artefact
     from sign_keras.inference.predictor import Predictor
     from sign_keras.inference.sliding_window import WindowFrames
     from tfrecords_tools.extract import SkippedClip

@@ -74,7 +74,7 @@ def main() -> int:
         )
     quiet_tensorflow(run_half_op=True)
 
-    from sign_keras.inference.artefact import load_artefact
+    from sign_keras.inference.loading import load_artefact
     from sign_keras.serving.app import create_app
     from sign_keras.serving.engine import Engine
     from sign_keras.serving.server import run_server

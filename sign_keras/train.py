@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a fault
     import numpy as np
 
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
 EXAMPLE = """example:
@@ -244,7 +244,7 @@ def settle_best_epoch(run: Run, records: Records) -> RunArtefact:
     """Calibrates the best epoch, or chooses how its sentences are read; writes what was found into the run
     directory, and returns the model.
     """
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
 
     artefact = RunArtefact(run)
     if artefact.task == "continuous":

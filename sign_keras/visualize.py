@@ -56,7 +56,7 @@ def main() -> int:
         )
     quiet_tensorflow(run_half_op=True)
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.pictures.clips import default_names, open_clips
     from sign_keras.pictures.folder import PAGE_NAME, write_pictures
     from sign_keras.pictures.page import verdict

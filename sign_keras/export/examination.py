@@ -19,7 +19,10 @@ from sign_keras.export.parity import (
 )
 from sign_keras.export.targets import Target
 from sign_keras.export.validation import Answers, check_quantized, compare_answers, validation_answers
-from sign_keras.inference.artefact import Artefact, RunArtefact, TFLiteArtefact, load_artefact
+from sign_keras.inference.artefact import Artefact
+from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.run_artefact import RunArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.run import Run, describe_environment
 
 if TYPE_CHECKING:

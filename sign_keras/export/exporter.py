@@ -15,7 +15,7 @@ from tfrecords_tools.command_line import UserError
 
 if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
 
@@ -56,7 +56,7 @@ def export_run(
     import tensorflow as tf
 
     from sign_keras.export.examination import Examination
-    from sign_keras.inference.artefact import RunArtefact
+    from sign_keras.inference.run_artefact import RunArtefact
 
     # On the CPU, where everyone can repeat it: GPUs round convolutions to fewer bits than the gate allows.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output_dir) as scratch, tf.device("/CPU:0"):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sign_keras.config import EnsembleConfig
-from sign_keras.inference.artefact import RunArtefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.pictures import attention_figures, figures
 from sign_keras.pictures.attention import attention_maps
 from sign_keras.pictures.clips import ShownClip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sign_keras.inference.artefact import RunArtefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.pictures.clips import ShownClip
 from sign_keras.pictures.curves import draw_curves, group_history
 from sign_keras.pictures.diagram import walk

@@ -12,8 +12,9 @@ from sign_keras.config import EvaluateConfig, NoSignConfig
 from sign_keras.data.dataset import Records
 from sign_keras.embeddings import Embeddings
 from sign_keras.evaluate import confidence_metrics, evaluate_artefact, format_summary
-from sign_keras.inference.artefact import RunArtefact, load_artefact
 from sign_keras.inference.info import add_to_saved_model, add_to_tflite
+from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.reporting.findings import acceptance_meaning, calibration_meaning, limits
 from sign_keras.run import Run
 from tests.sign_keras.export.tiny_export import make_exports, make_run

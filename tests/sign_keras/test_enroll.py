@@ -11,7 +11,7 @@ from sign_keras.confidence import Confidence
 from sign_keras.config import EvaluateConfig
 from sign_keras.embeddings import Embeddings
 from sign_keras.enroll import main
-from sign_keras.inference.artefact import RunArtefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.run import Run
 from tests.sign_keras.export.tiny_export import make_run
 from tfrecords_tools.command_line import UserError

@@ -10,7 +10,8 @@ from sign_keras.confidence import Confidence
 from sign_keras.config import Config, EnsembleConfig
 from sign_keras.ensemble import join, main
 from sign_keras.export import export_run
-from sign_keras.inference.artefact import RunArtefact, load_artefact
+from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.models import build_model
 from sign_keras.models.embedding import joint_head, put_head, with_embedding
 from sign_keras.run import Run

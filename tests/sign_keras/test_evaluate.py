@@ -219,7 +219,7 @@ def test_other_views_than_a_runs_own_do_not_overwrite_its_results(tmp_path, dire
 
 def test_command(records, directory, tmp_path, monkeypatch, run_main):
     artefact = FakeArtefact(records, records.label_map.glosses)
-    monkeypatch.setattr("sign_keras.inference.artefact.load_artefact", lambda path: artefact)
+    monkeypatch.setattr("sign_keras.inference.loading.load_artefact", lambda path: artefact)
     model = tmp_path / "fake.tflite"
     model.touch()
     status, out, _ = run_main(main, "--model", model, "--records", directory, "--output", tmp_path / "out")
@@ -229,7 +229,7 @@ def test_command(records, directory, tmp_path, monkeypatch, run_main):
 
 def test_command_averages_views(records, directory, tmp_path, monkeypatch, run_main):
     artefact = SeeingArtefact(records, records.label_map.glosses)
-    monkeypatch.setattr("sign_keras.inference.artefact.load_artefact", lambda path: artefact)
+    monkeypatch.setattr("sign_keras.inference.loading.load_artefact", lambda path: artefact)
     model = tmp_path / "fake.tflite"
     model.touch()
     arguments = ("--model", model, "--records", directory, "--output", tmp_path / "out")
@@ -244,7 +244,10 @@ def test_command_averages_views(records, directory, tmp_path, monkeypatch, run_m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "nowhere", "--records", "."], "error: nowhere: no such run, SavedModel, .tflite or .onnx file"),
+        (
+            ["--model", "nowhere", "--records", "."],
+            "error: nowhere: no such run, SavedModel, .tflite or .onnx file",
+        ),
         (["--model", ".", "--records", "nowhere"], "error: nowhere: no such folder"),
         (["--model", ".", "--records", ".", "--batch-size", "0"], "error: --batch-size 0: must be at least 1"),
         (

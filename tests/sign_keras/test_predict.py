@@ -62,7 +62,7 @@ def test_table_lists_skipped_videos(model, tmp_path, run_main):
 
 
 def test_answers_that_the_model_doubts_are_marked_and_shown(model, folder, run_main, monkeypatch):
-    from sign_keras.inference.artefact import TFLiteArtefact
+    from sign_keras.inference.tflite_artefact import TFLiteArtefact
 
     paths = find_videos([str(folder)])
     _, out, _ = run_main(main, "--model", model, folder, "--json", "--workers", 1)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sign_keras.data.dataset import Records
-from sign_keras.inference.artefact import RunArtefact, load_artefact
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.predictor import Predictor, SentencePrediction
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.models import build_model
 from sign_keras.predict import _as_json
 from sign_keras.run import Run

@@ -13,8 +13,9 @@ from sign_keras.ctc.labels import logit_frames
 from sign_keras.data.dataset import Records
 from sign_keras.decoding import Decoder
 from sign_keras.evaluate import main as evaluate_main
-from sign_keras.inference.artefact import RunArtefact, load_artefact
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.predictor import Predictor, SentencePrediction
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.sliding_window import WindowFrames
 from sign_keras.models import build_model
 from sign_keras.predict import _as_json, _as_text

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from sign_keras.inference.artefact import TFLiteArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from tests.conftest import REPOSITORY
 
 

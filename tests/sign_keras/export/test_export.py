@@ -10,8 +10,10 @@ from sign_keras.export import export_run, tflite
 from sign_keras.export.conversion import convert_saved_model
 from sign_keras.export.parity import Parity, check, golden_clips
 from sign_keras.export.targets import plan
-from sign_keras.inference.artefact import RunArtefact, SavedModelArtefact, TFLiteArtefact
 from sign_keras.inference.info import SIGNATURE
+from sign_keras.inference.run_artefact import RunArtefact
+from sign_keras.inference.saved_model_artefact import SavedModelArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from tfrecords_tools.command_line import UserError
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from sign_keras.export import export_run
 from sign_keras.export.onnx_file import count_onnx_ops, write_onnx
-from sign_keras.inference.artefact import RunArtefact, load_artefact
 from sign_keras.inference.info import INFO_NAME, LABELS_NAME, add_to_onnx, onnx_step_path
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.onnx_artefact import OnnxArtefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.models.streaming import build_step_model
 from tests.sign_keras.models.keypoint_architectures import build, clips, lively, with_mask
 from tfrecords_tools.command_line import UserError

@@ -14,7 +14,8 @@ from sign_keras.export.representative import write_representative_clips
 from sign_keras.export.tflite import count_operator_classes, write_tflite
 from sign_keras.export.unrolling import unrolled_recurrence
 from sign_keras.export.validation import Answers, Validation, check_quantized, compare_answers, validation_answers
-from sign_keras.inference.artefact import RunArtefact, TFLiteArtefact
+from sign_keras.inference.run_artefact import RunArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.models.layers import FrameWise
 from tfrecords_tools.command_line import UserError
 

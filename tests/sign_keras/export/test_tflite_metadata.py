@@ -12,8 +12,9 @@ import pytest
 
 from sign_keras.export import tflite_metadata
 from sign_keras.export.tflite_metadata import ALIGNMENT, METADATA_NAME
-from sign_keras.inference.artefact import RunArtefact, TFLiteArtefact
 from sign_keras.inference.info import INFO_NAME, LABELS_NAME
+from sign_keras.inference.run_artefact import RunArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 
 SHOW = """
 import sys

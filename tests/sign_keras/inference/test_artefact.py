@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sign_keras.inference.artefact import RunArtefact, SavedModelArtefact, TFLiteArtefact, load_artefact
 from sign_keras.inference.info import INFO_NAME, LABELS_NAME
+from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.run_artefact import RunArtefact
+from sign_keras.inference.saved_model_artefact import SavedModelArtefact
+from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from tests.conftest import REPOSITORY
 from tfrecords_tools.command_line import UserError
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sign_keras.data.dataset import Records
-from sign_keras.inference.artefact import load_artefact
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.predictor import Prediction, Predictor, extraction_spec
 from tfrecords_tools.clips import Clip, ClipSpec, CropSpec, SamplingSpec
 from tfrecords_tools.convert import convert_source

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sign_keras.demo import main
-from sign_keras.inference.artefact import load_artefact
 from sign_keras.inference.file_stream import events_of_file
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.stream import SignStream
 from sign_keras.live.drawing import BEST, PANEL_WIDTH
 from tests.conftest import REPOSITORY

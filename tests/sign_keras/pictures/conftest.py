@@ -10,7 +10,7 @@ import pytest
 
 from sign_keras.config import Config
 from sign_keras.data.dataset import Records
-from sign_keras.inference.artefact import RunArtefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.models import build_model
 from sign_keras.run import Run
 from tests.sign_keras.export.tiny_export import make_run

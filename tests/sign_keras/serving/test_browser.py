@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from sign_keras.inference.artefact import load_artefact
+from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.predictor import Predictor
 from tests.conftest import REPOSITORY
 from tests.sign_keras.toy_training import run_train
