@@ -21,6 +21,7 @@ from sign_keras.export.targets import Target
 from sign_keras.export.validation import Answers, check_quantized, compare_answers, validation_answers
 from sign_keras.inference.artefact import Artefact
 from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.onnx_artefact import OnnxArtefact
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.run import Run, describe_environment
@@ -111,8 +112,6 @@ def _one_thread(path: Path, target: Target) -> Artefact | None:
     if target.format == "tflite":
         return TFLiteArtefact(path, num_threads=1)
     if target.format == "onnx":
-        from sign_keras.inference.onnx_artefact import OnnxArtefact
-
         return OnnxArtefact(path, num_threads=1)
     return None
 

@@ -44,12 +44,13 @@ def seen_frames(path: Path) -> Iterator[SeenFrame]:
             process.send(frame.image)
             waiting.append(frame)
             if len(waiting) > FRAMES_AHEAD:
-                yield _seen(waiting.popleft(), process)
+                yield seen_frame(waiting.popleft(), process)
         while waiting:
-            yield _seen(waiting.popleft(), process)
+            yield seen_frame(waiting.popleft(), process)
 
 
-def _seen(frame: Frame, process: LandmarkProcess) -> SeenFrame:
+def seen_frame(frame: Frame, process: LandmarkProcess) -> SeenFrame:
+    """A frame with its landmarks, which the process was asked for before and gives in the same order."""
     return SeenFrame(frame.image, frame.seconds, process.receive())
 
 

@@ -12,7 +12,6 @@ from sign_keras.inference.stream_settings import StreamSettings
 from sign_keras.inference.ticks import Ticks
 from sign_keras.inference.timed_glosses import TimedGloss
 from sign_keras.models.streaming import frame_input
-from tfrecords_tools.clips import ClipSpec
 from tfrecords_tools.extract import ExtractedClip
 from tfrecords_tools.keypoint_layout import KeypointLayout
 
@@ -30,7 +29,6 @@ class SignSegments:
     def __init__(self, artefact: Artefact, layout: KeypointLayout, settings: StreamSettings) -> None:
         self.scores: tuple[ScoredGloss, ...] = ()
         self._artefact, self._layout, self._settings = artefact, layout, settings
-        self._spec: ClipSpec = artefact.clip_spec
         self._predictor = Predictor(artefact, settings.top_k)
         self._start_seconds = self._next_look = 0.0
         self._frames: list[LiveFrame] = []
@@ -81,7 +79,7 @@ class SignSegments:
         self.scores = self._predictor.best(self._smoothed)
 
     def _clip(self, frames: Sequence[LiveFrame]) -> ExtractedClip:
-        return live_clip(frames, self._spec, self._layout)
+        return live_clip(frames, self._artefact.clip_spec, self._layout)
 
 
 class _Steps:

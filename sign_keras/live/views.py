@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sign_keras.inference.file_stream import SeenFrame, seen_frames
+from sign_keras.inference.file_stream import SeenFrame, seen_frame, seen_frames
 from sign_keras.inference.stream import SignStream, StreamEvent
 from sign_keras.live.drawing import Screen
 from sign_keras.live.newest import NewestFrame
@@ -97,7 +97,7 @@ class CameraViews:
                 frame = newest.take(timeout=0.0 if under_way else 0.2)
             except CameraError:
                 while under_way:
-                    yield _seen(under_way.popleft(), self._process)
+                    yield seen_frame(under_way.popleft(), self._process)
                 raise
             if frame is not None:
                 start = frame.seconds if start is None else start
@@ -105,8 +105,4 @@ class CameraViews:
                 under_way.append(Frame(frame.image, frame.seconds - start))
             # The next one is sent before the one before is waited for: the process never waits for us.
             if len(under_way) == FRAMES_UNDER_WAY or (under_way and frame is None):
-                yield _seen(under_way.popleft(), self._process)
-
-
-def _seen(frame: Frame, process: LandmarkProcess) -> SeenFrame:
-    return SeenFrame(frame.image, frame.seconds, process.receive())
+                yield seen_frame(under_way.popleft(), self._process)
