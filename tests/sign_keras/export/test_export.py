@@ -190,8 +190,9 @@ def test_a_crashing_converter_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tflite, "convert_saved_model", crash)
     monkeypatch.setattr(tflite, "write_saved_model", lambda *_, **__: None)
+    inputs = keras.Input((2,))
     with pytest.raises(UserError, match=r"^tflite \(none\): TensorFlow's converter crashed on this model"):
-        tflite.write_tflite(None, {"none": tmp_path / "a.tflite"})
+        tflite.write_tflite(keras.Model(inputs, inputs), {"none": tmp_path / "a.tflite"})
 
 
 def test_ops_that_are_not_builtin_are_named(tmp_path):

@@ -12,7 +12,6 @@ from sign_keras.config import ExportConfig
 from sign_keras.export import export_run, saved_model, tflite
 from sign_keras.export.representative import write_representative_clips
 from sign_keras.export.tflite import count_operator_classes, write_tflite
-from sign_keras.export.unrolling import unrolled_recurrence
 from sign_keras.export.validation import Answers, Validation, check_quantized, compare_answers, validation_answers
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
@@ -159,12 +158,3 @@ def test_representative_clips_are_training_clips_chosen_by_the_seed(exports, tmp
     for clip, mask in zip(first, np.load(tmp_path / "0" / "frame_mask.npy"), strict=True):
         place = next(index for index, frames in enumerate(inputs["frames"]) if (frames == clip).all())
         np.testing.assert_array_equal(mask, inputs["frame_mask"][place])
-
-
-def test_recurrence_is_unrolled_within_the_context_alone():
-    inputs = keras.Input((3, 2))
-    model = keras.Model(inputs, keras.layers.Bidirectional(keras.layers.LSTM(2))(inputs))
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.LSTM)]
-    with unrolled_recurrence(model):
-        assert [layer.unroll for layer in layers] == [True, True]
-    assert [layer.unroll for layer in layers] == [False, False]
