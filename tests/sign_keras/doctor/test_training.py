@@ -1,0 +1,205 @@
+"""What is said of trainings that were made ill, one illness each."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sign_keras.config import load_config
+from sign_keras.doctor import __main__ as command
+from sign_keras.doctor import training as doctor
+from sign_keras.doctor.training import Training, look_at_training
+from sign_keras.run import Run
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.dataset_info import DatasetInfo
+from tfrecords_tools.label_map import LabelMap
+
+EPOCHS = 20
+
+
+def well_trained(*overrides, **columns):
+    """A training in which all is well, but for what is given."""
+    fall = np.exp(-np.arange(EPOCHS) / 4)
+    history = {
+        "epoch": np.arange(1.0, EPOCHS + 1),
+        "loss": 0.3 + 2 * fall,
+        "top1": 0.9 - 0.8 * fall,
+        "val_loss": np.append(0.4 + 2 * fall[:-2], [0.42, 0.42]),
+        "val_top1": 0.85 - 0.8 * fall,
+        "gradient_norm_lstm": np.full(EPOCHS, 0.5),
+        "gradient_norm_logits": np.full(EPOCHS, 0.1),
+        "input_wait": np.full(EPOCHS, 0.02),
+    }
+    config = load_config(Path("configs/cnn_lstm.yaml"), ["train.epochs=20", *overrides])
+    glosses = {"hello": 20, "no": 20, "yes": 16}
+    splits = {
+        "train": SimpleNamespace(glosses=glosses, clips=56, signers={"a": 56}),
+        "validation": SimpleNamespace(glosses=glosses, clips=56, signers={"b": 30, "c": 26}),
+    }
+    scores = {gloss: {"recall": 0.8, "support": 10} for gloss in glosses}
+    return Training(
+        config,
+        SimpleNamespace(splits=splits),
+        history | {name: np.asarray(values, float) for name, values in columns.items()},
+        {"per_gloss": scores},
+        [gloss for gloss in glosses for _ in range(10)],
+    )
+
+
+def changed(values, places):
+    values = np.array(values, float)
+    for place, value in places.items():
+        values[place] = value
+    return values
+
+
+def findings(look, training):
+    return [(finding.level, finding.what) for finding in look(training)]
+
+
+def test_a_healthy_training_has_nothing_but_ok():
+    assert {finding.level for finding in look_at_training(well_trained())} == {"ok"}
+
+
+def test_still_improving():
+    ((level, what),) = findings(doctor.progress, well_trained(val_loss=np.linspace(2, 1, EPOCHS)))
+    assert (level, what) == (
+        "note",
+        "20 of 20 epochs, the best of them the 20. by val_loss: still improving when it ended",
+    )
+
+
+def test_interrupted_and_stopped_early():
+    assert "interrupted" in findings(doctor.progress, well_trained("train.epochs=30"))[0][1]
+    stopped = well_trained(
+        "train.epochs=30",
+        "train.early_stopping_patience=10",
+        val_loss=changed(np.full(EPOCHS, 1.0), {9: 0.5}),
+    )
+    assert findings(doctor.progress, stopped)[0][0] == "ok"
+
+
+def test_it_learns_nothing():
+    ((level, what),) = findings(doctor.learning, well_trained(top1=np.full(EPOCHS, 0.4)))
+    assert level == "problem"
+    assert "top-1 0.40" in what
+    assert "gives 0.36" in what  # 20 of 56 clips
+
+
+def test_a_spike_is_counted_once_and_named_with_its_height():
+    loss = changed(np.linspace(2, 1, EPOCHS), {10: 6, 11: 4, 15: 1.9})
+    ((level, what),) = findings(doctor.spikes, well_trained(loss=loss))
+    assert level == "note"
+    assert what.startswith("the training loss jumped 2 time(s), in epoch 11, 16; most in epoch 11, to 6 from 1.5")
+
+
+def test_a_jump_where_a_stage_begins_to_learn_is_no_spike():
+    loss = changed(np.linspace(2, 1, EPOCHS), {10: 6})
+    assert findings(doctor.spikes, well_trained("train.unfreeze={11: [lstm]}", loss=loss))[0][0] == "ok"
+
+
+def test_overfitting_by_score_and_by_loss():
+    ((level, what),) = findings(
+        doctor.overfitting,
+        well_trained(
+            val_top1=np.full(EPOCHS, 0.5), val_loss=np.append(np.linspace(2, 1, 10), np.linspace(1, 2, 10))
+        ),
+    )
+    assert level == "note"
+    assert "top-1 0.89 on training clips and 0.50 on validation clips" in what
+    assert "validation loss 1.89 at the end and 1 in epoch 10" in what
+
+
+def test_one_answer_to_everything():
+    training = well_trained()
+    training.answers[:] = ["yes"] * 25 + ["no"] * 5
+    ((level, what),) = findings(doctor.one_answer, training)
+    assert (level, what) == ("problem", "'yes' is the answer to 25 of 30 evaluated clips, and right for 10 at most")
+
+
+def test_glosses_that_are_never_recognised():
+    training = well_trained()
+    training.metrics["per_gloss"]["no"]["recall"] = 0.0
+    training.metrics["per_gloss"]["yes"] = {"recall": 0.0, "support": 2}  # too few to say
+    ((level, what),) = findings(doctor.unlearnt_glosses, training)
+    assert (level, what) == ("note", "1 of 2 glosses were never recognised: no (20 training clips)")
+
+
+def test_glosses_of_sentences_that_are_never_recognised():
+    training = well_trained()
+    sentences = Training(
+        load_config(Path("configs/keypoint_ctc.yaml")),
+        training.info,
+        training.history | {"wer": np.full(EPOCHS, 0.1)},
+        {"per_gloss": {"hello": {"signed": 5, "hits": 4}, "no": {"signed": 5, "hits": 0}}},
+        [""],
+    )
+    assert findings(doctor.learning, sentences) == [("ok", "WER 0.10 on training sentences at the end")]
+    assert findings(doctor.unlearnt_glosses, sentences)[0][1].startswith("1 of 2 glosses were never recognised: no")
+
+
+def test_imbalance_and_its_remedies():
+    def uneven(*overrides):
+        training = well_trained(*overrides)
+        training.info.splits["train"].glosses["rare"] = 2
+        return findings(doctor.imbalance, training)[0]
+
+    assert uneven() == (
+        "note",
+        "'hello' has 20 training clips, 'rare' 2: 10 times as many, and nothing makes up for it",
+    )
+    assert uneven("train.logit_adjustment=1")[0] == "ok"
+    assert uneven("data.oversample=0.5")[0] == "ok"
+
+
+def test_few_validation_clips():
+    training = well_trained()
+    training.info.splits["validation"].clips = 20
+    ((level, what),) = findings(doctor.validation_size, training)
+    assert level == "note"
+    assert what.endswith("20 validation clips of 2 signers: one clip is 5 points")
+
+
+def test_a_stage_without_gradient():
+    ((level, what),) = findings(doctor.gradients, well_trained(gradient_norm_lstm=np.full(EPOCHS, 1e-7)))
+    assert (level, what) == ("problem", "hardly any gradient reaches lstm 1.0e-07, where the longest is 1.0e-01")
+
+
+def test_waiting_for_clips():
+    ((level, what),) = findings(doctor.input_wait, well_trained(input_wait=np.full(EPOCHS, 0.4)))
+    assert (level, what[:4]) == ("note", "40 %")
+
+
+def test_what_a_run_has_not_recorded_is_not_judged():
+    training = well_trained()
+    for name in ("gradient_norm_lstm", "gradient_norm_logits", "input_wait"):
+        del training.history[name]
+    assert not findings(doctor.gradients, training)
+    assert not findings(doctor.input_wait, training)
+
+
+def test_a_run_directory(tmp_path, tiny_config, tiny_records, run_main):
+    config = tiny_config(train={"epochs": 3})
+    run = Run.create(
+        tmp_path / "run", config, LabelMap.load(tiny_records / "label_map.json"), DatasetInfo.load(tiny_records)
+    )
+    status, _, error = run_main(command.main, "--run", run.directory)
+    assert status == 2
+    assert "no epoch has ended yet" in error
+    (run.directory / "history.csv").write_text(
+        "epoch,loss,top1,val_loss,val_top1\n1,2,0.3,2,0.3\n2,1,0.8,1,0.7\n3,0.9,0.9,1.01,0.85\n"
+    )
+    (run.directory / "predictions.csv").write_text("media_id,predicted\na,hello\n")
+    scores = {"hello": {"recall": 0.5, "support": 2}}
+    (run.directory / "metrics.json").write_text(json.dumps({"per_gloss": scores}))
+    status, printed, _ = run_main(command.main, "--run", run.directory)
+    assert status == 0
+    assert "3 of 3 epochs, the best of them the 2. by val_loss" in printed
+    assert printed.splitlines()[-1] == "1 note"  # few clips to choose the epoch by
+
+
+def test_no_run_directory(tmp_path):
+    with pytest.raises(UserError, match="is no run directory"):
+        Training.load(tmp_path)
