@@ -42,6 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
     add_overrides(parser, "change a setting, e.g. train.epochs=5; may be repeated")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
     parser.add_argument("--resume", action="store_true", help="go on where --run-dir (or runs/NAME) stopped")
+    parser.add_argument(
+        "--until-epoch",
+        type=int,
+        metavar="N",
+        help="pause after epoch N and evaluate what is there; --resume then goes on as if nothing had been",
+    )
     return parser
 
 
@@ -49,6 +55,8 @@ def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
     config = load_config(arguments.config, arguments.overrides)
+    if arguments.until_epoch is not None and arguments.until_epoch < 1:
+        raise UserError(f"--until-epoch {arguments.until_epoch}: expected an epoch, from 1")
     quiet_tensorflow()
 
     # Records: made when they are missing, reused when they are there.
@@ -79,7 +87,7 @@ def main() -> int:
             built.get_layer(GLOSS_TABLE).set_weights([vectors])
         return built
 
-    train(run, records, build, resume=arguments.resume)
+    train(run, records, build, resume=arguments.resume, until_epoch=arguments.until_epoch)
 
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.
