@@ -12,6 +12,7 @@ from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
+from tfrecords_tools.processes import end_with
 from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
@@ -48,12 +49,16 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="pause after epoch N and evaluate what is there; --resume then goes on as if nothing had been",
     )
+    # For commands that train: killed, they leave no training behind.
+    parser.add_argument("--end-with", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
+    if arguments.end_with is not None:
+        end_with(arguments.end_with)
     config = load_config(arguments.config, arguments.overrides)
     if arguments.until_epoch is not None and arguments.until_epoch < 1:
         raise UserError(f"--until-epoch {arguments.until_epoch}: expected an epoch, from 1")
