@@ -6,6 +6,7 @@ is not done again, and what was interrupted goes on, so the same command continu
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from sign_keras.quiet import quiet_tensorflow
@@ -65,8 +66,9 @@ def search(plan: Plan, role: Role) -> int:
     quiet_tensorflow()
     import tensorflow as tf
 
-    # Trainings are processes of their own: no memory of their GPU is held here.
-    tf.config.set_visible_devices([], "GPU")
+    # Trainings are processes of their own: no memory of their GPU is held here, unless it is in use already.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
     from sign_keras.tuning.hparams import write_experiment
     from sign_keras.tuning.outcome import format_best, format_trials, in_order
     from sign_keras.tuning.tuner import SearchTuner

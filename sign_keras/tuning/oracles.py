@@ -69,6 +69,9 @@ class _Durable(keras_tuner.Oracle):
         super().reload()
         # A kill between the two files leaves a trial that the oracle knows nothing of, and that nobody began.
         self.trials = {name: self.trials[name] for name in self.start_order}
+        # What has ended stands among the ongoing trials until the next save.
+        ended = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+        self._retry_queue = [name for name in self._retry_queue if self.trials[name].status not in ended]
 
     @property
     def was_begun(self) -> bool:

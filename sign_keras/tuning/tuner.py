@@ -30,7 +30,6 @@ class SearchTuner(BaseTuner):
         self._plan, self._drawn = plan, oracle
         self._is_idle = False
         self._failures = 0
-        self._best: float | None = None
 
     def save(self) -> None:
         """Keeps what the oracle knows: there is nothing else to a search."""
@@ -87,28 +86,22 @@ class SearchTuner(BaseTuner):
         values = plain_values(plan.tuning.space, trial.hyperparameters.values)
         found = read_trial(plan, self._number(trial), values)
         write_trial(plan, found)
-        minutes = (time.monotonic() - self._started) / 60
-        name = f"trial {int(trial.trial_id)}" + (
-            f" (goes on with {found.number})" if int(trial.trial_id) != found.number else ""
-        )
-        print(f"{name}: {self._describe(found)}; {describe_values(values)}; {minutes:.1f} min", flush=True)
-        if self._best is None and self._failures >= FAILURES_TO_STOP_AT:
+        # Where none has a score, KerasTuner gives one that has not.
+        best = [other for other in self.oracle.get_best_trials(1) if other.status == TrialStatus.COMPLETED]
+        number, minutes = int(trial.trial_id), (time.monotonic() - self._started) / 60
+        name = f"trial {number}" + (f" (goes on with {found.number})" if number != found.number else "")
+        if found.reason:
+            self._failures += 1
+            said = f"failed: {found.reason}"
+        else:
+            said = f"{plan.monitor} {found.score:.4f} ({found.epochs} of {plan.common.train.epochs} epochs)"
+            said += ", best so far" if best[0].trial_id == trial.trial_id else ""
+        print(f"{name}: {said}; {describe_values(values)}; {minutes:.1f} min", flush=True)
+        if not best and self._failures >= FAILURES_TO_STOP_AT:
             raise UserError(
                 f"the first {self._failures} trials failed, the last because: {found.reason}; mend that, then "
                 f"delete {plan.runs} and start again"
             )
-
-    def _describe(self, trial: Trial) -> str:
-        if trial.reason:
-            self._failures += 1
-            return f"failed: {trial.reason}"
-        score = trial.score
-        is_best = self._best is None or (score < self._best if self._plan.downwards else score > self._best)
-        if is_best:
-            self._best = score
-        epochs = f"{trial.epochs} of {self._plan.common.train.epochs} epochs"
-        text = f"{self._plan.monitor} {score:.4f} ({epochs})"
-        return text + (", best so far" if is_best else "")
 
     @property
     def num_failed(self) -> int:

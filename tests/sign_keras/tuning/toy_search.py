@@ -74,7 +74,7 @@ def write_search(folder: Path, **changes: Any) -> Path:
     }
     values |= changes
     file = folder / "search.yaml"
-    file.write_text(yaml.safe_dump(values))
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
     return file
 
 
