@@ -119,7 +119,10 @@ class Dimension(Settings):
                 f"{' and '.join(given) or 'nothing'}: expected one of choice: [...], int: {{min, max}} and "
                 "float: {min, max}"
             )
-        texts = [json.dumps(value, sort_keys=True, default=str) for value in self.choice or ()]
+        try:
+            texts = [json.dumps(value, sort_keys=True) for value in self.choice or ()]
+        except TypeError as error:  # YAML makes dates of some texts
+            raise ValueError(f"choice: {error}; put it into quotes") from None
         if len(set(texts)) < len(texts):
             raise ValueError("choice: a value is there twice; leave one out")
         return self

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import pytest
 from sign_keras import tune
 from sign_keras.config import load_config
 from sign_keras.studies import trainings
+from sign_keras.studies.trainings import as_overrides
 from sign_keras.tuning.workers import ADDRESS, NAME, PORT
 from tests.conftest import REPOSITORY
 from tests.sign_keras.tuning.toy_search import BASE, train_toy, write_records, write_search
@@ -251,3 +253,27 @@ def test_a_search_that_was_killed_goes_on(tmp_path):
     assert "trial 0:" not in words
     for number in range(30):
         assert (tmp_path / f"runs/trial_{number:04d}/epochs.txt").read_text().splitlines()[0] == "1 1-9"
+
+
+@pytest.mark.slow
+def test_a_real_search_ends_with_a_configuration_that_trains(tmp_path, tiny_keypoint_records):
+    """Hyperband with trainings of one epoch, of which one goes on to a second; then what it found is trained."""
+    tiny = {"model.units": [4], "sampling.num_frames": 4, "train.epochs": 2, "train.batch_size": 8}
+    tiny |= {"records.directory": str(tiny_keypoint_records), "export.formats": [], "train.monitor": "val_top1"}
+    write_search(tmp_path, settings={}, space=RATES, search={"name": "hyperband", "factor": 2, "max_trials": 3})
+    changes = [argument for change in as_overrides(tiny) for argument in ("--set", change)]
+    command = [sys.executable, "-m", "sign_keras.tune", "--config", "search.yaml", "--runs", "runs", *changes]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    tuned = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert tuned.returncode == 0, tuned.stdout + tuned.stderr
+    assert tuned.stderr == ""
+    rows = table(tuned.stdout)
+    assert sorted(row["epochs"] for row in rows.values()) == ["1", "2"]
+    best = tmp_path / f"runs/trial_{int(next(iter(rows))):04d}/seed_1"
+    metrics = json.loads((best / "metrics.json").read_text())
+    assert (metrics["split"], metrics["clips"], metrics["signers"]) == ("validation", 6, 1)
+    command = [sys.executable, "-m", "sign_keras.train", "--config", "runs/best.yaml", "--run-dir", "runs/best"]
+    trained = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "test top-1" in trained.stdout
+    assert load_config(tmp_path / "runs/best/config.yaml") == load_config(tmp_path / "runs/best.yaml")

@@ -44,6 +44,7 @@ FAULTS = {
     "space: {train.batch_size: {int: {min: 1, max: 8, step: 9}}}": "step 9: reaches no second value",
     "space: {train.batch_size: {int: {min: 0, max: 8, log: true}}}": "min 0: a logarithm needs it above 0",
     "space: {train.batch_size: {choice: [1], int: {min: 1, max: 2}}}": "choice and int: expected one of choice",
+    "space: {model.weights: {choice: [2026-11-22]}}": "date is not JSON serializable; put it into quotes",
     "space: {train.batch_size: {choice: [1, 2, 1]}}": "choice: a value is there twice",
     "space: {seed: {choice: [1, 2]}}": "space.seed: seed is in search.seeds",
     "space: {evaluate.split: {choice: [test]}}": "space.evaluate.split: evaluate says what is reported",
