@@ -58,6 +58,7 @@ class _Durable(keras_tuner.Oracle):
     """Of an oracle whose files are whole at any moment."""
 
     trials: dict[str, Trial]
+    _retry_queue: list[str]
 
     def save(self) -> None:
         write_atomically(Path(self._get_oracle_fname()), json.dumps(self.get_state()))
@@ -117,17 +118,14 @@ class GridOracle(_Durable, GridSearchOracle):
     def reload(self) -> None:
         """See ``keras_tuner.Oracle``."""
         super().reload()
-        tried = sorted(
-            self.trials,
-            key=functools.cmp_to_key(
-                lambda one, other: self._compare(
-                    self.trials[one].hyperparameters.values, self.trials[other].hyperparameters.values
-                )
-            ),
-        )
+        tried = sorted(self.trials, key=functools.cmp_to_key(self._compare_trials))
         for trial_id in tried:
             self._ordered_ids.insert(trial_id)
         self._populate_next = tried
+
+    def _compare_trials(self, one: str, other: str) -> int:
+        values = [self.trials[trial_id].hyperparameters.values for trial_id in (one, other)]
+        return int(self._compare(*values))
 
 
 def build_oracle(plan: Plan) -> keras_tuner.Oracle:

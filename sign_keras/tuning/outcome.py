@@ -43,6 +43,12 @@ class Standing:
             and not self.difference["interval"][0] <= 0 <= self.difference["interval"][1]
         )
 
+    def is_better(self, *, downwards: bool) -> bool:
+        """Whether it is told apart from the first as better than that."""
+        return (
+            self.is_told_apart and self.difference is not None and (self.difference["difference"] < 0) == downwards
+        )
+
 
 def in_order(plan: Plan, trials: Sequence[Trial]) -> list[Trial]:
     """The trials that did not fail, the best first."""
@@ -115,37 +121,41 @@ def _intervals(standing: Standing, name: str) -> list[str]:
 
 
 def _caveats(plan: Plan, ranked: Sequence[Trial], standings: Sequence[Standing]) -> list[str]:
-    title = next(iter(POOLED[plan.common.model.task].SCORES.values()))
-    clips, signers = (standings[0].scores[name] for name in ("clips", "signers"))
-    validation = f"the {clips} validation clips" + (f" of {signers} signers" if signers > 1 else "")
-    alike = [
-        str(trial.number)
-        for trial, standing in zip(ranked[1:], standings[1:], strict=False)
-        if not standing.is_told_apart
-    ]
+    name, title = next(iter(POOLED[plan.common.model.task].SCORES.items()))
+    clips, signers = (standings[0].scores[key] for key in ("clips", "signers"))
+    drawn = f"the {signers} signers" if signers > 1 else "clips, as fewer than two signers are known,"
+    followers = list(zip(ranked[1:], standings[1:], strict=False))
+    alike = [str(trial.number) for trial, standing in followers if not standing.is_told_apart]
+    better = [str(trial.number) for trial, standing in followers if standing.is_better(downwards=name == "wer")]
     several = len(plan.tuning.search.seeds) > 1
     found = [
-        f"**{_verdict(ranked[0].number, alike, len(standings))}** So say intervals of {title} over the signers of "
-        f"{validation}; they hold what other signers would change"
-        + (
-            " and not what other seeds would." if several else ", and not what another seed would (`search.seeds`)."
-        ),
+        f"**{_verdict(ranked[0].number, alike, len(followers))}** So say intervals of {title} from drawing {drawn} "
+        f"of the {clips} validation clips; they hold what other people would change, and not what "
+        + ("other seeds would." if several else "another seed would (`search.seeds`)."),
         f"The first trial's scores flatter: of {len(ranked)}, it was chosen by them. `train --config` with "
         "`best.yaml` tests it on clips that chose nothing.",
     ]
+    if better:
+        found.insert(
+            1, f"By {title}, which is not what the order is by, {_named(better)} did better than the first."
+        )
     if several:
         spread = np.sqrt(np.mean([np.var(trial.scores, ddof=1) for trial in ranked]))
         found.append(f"From seed to seed, {plan.monitor} of a trial varies by {spread:.4f} (standard deviation).")
     return found
 
 
+def _named(numbers: Sequence[str]) -> str:
+    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+
+
 def _verdict(first: int, alike: Sequence[str], compared: int) -> str:
-    if compared == 1:
+    if not compared:
         return f"Trial {first} is the only one."
     if not alike:
-        return f"Trial {first} can be told apart from the {compared - 1} that follow."
-    named = ", ".join(alike)
-    return f"Trial {first} cannot be told apart from {len(alike)} of the {compared - 1} that follow ({named})."
+        return f"Trial {first} can be told apart from all {compared} that were compared with it."
+    told = f"{len(alike)} of {compared} that were compared with it"
+    return f"Trial {first} cannot be told apart from {_named(alike)}: {told}."
 
 
 def format_best(plan: Plan, trials: Sequence[Trial]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sign_keras.studies.trainings import WRITTEN_BY_EVALUATION, Training, check_run, time_taken, train
 from sign_keras.tuning.plan import Plan
 from tfrecords_tools.command_line import UserError
-from tfrecords_tools.journal import write_atomically
+from tfrecords_tools.journal import folder_lock, write_atomically
 
 FAILED_NAME = "failed.txt"
 
@@ -68,9 +68,18 @@ def run_trial(plan: Plan, number: int, values: Mapping[str, Any], until_epoch: i
 
     Raises:
         TrialFailedError: the configuration does not take the values together, or a training failed.
+        UserError: another process is at it.
     """
     folder = plan.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
+    with folder_lock(
+        folder / ".lock", f"{folder}: another process trains there; stop it, then start this one again"
+    ):
+        return _run_trial(plan, number, values, until_epoch)
+
+
+def _run_trial(plan: Plan, number: int, values: Mapping[str, Any], until_epoch: int | None) -> float:
+    folder = plan.folder(number)
     try:
         for training in plan.trainings(number, values):
             check_run(training)

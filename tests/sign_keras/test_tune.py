@@ -16,6 +16,7 @@ from sign_keras.studies.trainings import as_overrides
 from sign_keras.tuning.workers import ADDRESS, NAME, PORT
 from tests.conftest import REPOSITORY
 from tests.sign_keras.tuning.toy_search import BASE, train_toy, write_records, write_search
+from tfrecords_tools.journal import folder_lock
 
 RATES = {"train.learning_rate": {"choice": [0.001, 0.01, 0.1, 0.0001]}}
 
@@ -87,13 +88,39 @@ def test_trials_that_cannot_be_told_apart_are_named(search, tmp_path):
     """A rate of 0.0100001 scores as 0.01 does; one of 0.0001 is worse for everybody."""
     rates = {"train.learning_rate": {"choice": [0.01, 0.0100001, 0.0001]}}
     page = search(space=rates, search={"name": "grid"})[1]
-    assert "**Trial 0 cannot be told apart from 1 of the 2 that follow (1).**" in page
-    assert "over the signers of the 40 validation clips of 4 signers" in page
+    assert "**Trial 0 cannot be told apart from trial 1: 1 of 2 that were compared with it.**" in page
+    assert "from drawing the 4 signers of the 40 validation clips" in page
     assert table(page)["1"]["difference from the first, 95 % interval"] == "+0.000, +0.000 to +0.000"
     low, high = map(
         float, table(page)["2"]["difference from the first, 95 % interval"].split(", ")[1].split(" to ")
     )
     assert low <= high < 0
+
+
+def test_an_order_by_loss_may_not_be_that_of_right_answers(search):
+    """The made-up score taken for a loss: who has the lowest has the fewest right answers."""
+    settings = {"train.epochs": 9, "train.monitor": "val_loss"}
+    page = search(
+        space={"train.learning_rate": {"choice": [0.01, 0.0001]}}, settings=settings, search={"name": "grid"}
+    )[1]
+    assert list(table(page)) == ["1", "0"]
+    assert "compared by val_loss, less is better" in page
+    assert "**Trial 1 can be told apart from all 1 that were compared with it.**" in page
+    assert "By top-1, which is not what the order is by, trial 0 did better than the first." in page
+
+
+def test_sentences_are_compared_by_word_error_rate(search, tmp_path):
+    base, settings = REPOSITORY / "configs/keypoint_ctc.yaml", {"train.epochs": 9, "train.monitor": "val_wer"}
+    rates = {"train.learning_rate": {"choice": [0.0001, 0.01]}}
+    status, out, _ = search(base=str(base), settings=settings, space=rates, search={"name": "grid"})
+    assert status == 0
+    rows = table(out)
+    assert list(rows) == ["1", "0"]
+    assert (rows["1"]["val_wer"], rows["0"]["val_wer"]) == ("0.0300", "0.4180")
+    assert rows["1"]["WER, 95 % interval"].startswith("0.025, ")
+    assert rows["0"]["difference from the first, 95 % interval"].startswith("+0.400, ")
+    assert "**Trial 1 can be told apart from all 1 that were compared with it.**" in out
+    assert load_config(tmp_path / "runs/best.yaml").train.learning_rate == 0.01
 
 
 def test_what_is_done_is_not_done_again(search, tmp_path):
@@ -138,9 +165,7 @@ def test_values_that_do_not_go_together_fail_without_a_training(search):
 
 
 def test_a_search_that_cannot_work_stops(search, tmp_path):
-    status, _, error = search(
-        space={"model.dropout": {"choice": [0.9, 0.91, 0.92, 0.93]}}, search={"name": "grid"}
-    )
+    status, _, error = search(space={"model.dropout": {"choice": [0.9, 0.91, 0.92, 0.93]}}, search={"name": "grid"})
     assert status == 2
     assert len(search.made) == 3
     assert f"error: the first 3 trials failed, the last because: {tmp_path}" in error
@@ -235,6 +260,18 @@ def test_a_chief_and_two_workers_share_a_search(tmp_path, unused_port):
     assert (tmp_path / "runs/best.yaml").exists()
 
 
+def test_two_processes_never_train_the_same_trial(search, tmp_path):
+    assert search("--max-trials", 1)[0] == 0
+    (tmp_path / "runs/trial_0001").mkdir()
+    with folder_lock(tmp_path / "runs/trial_0001/.lock", "taken"):
+        status, _, error = search("--max-trials", 2)
+    assert (status, search.made) == (2, [])
+    assert error == (
+        f"error: {tmp_path / 'runs/trial_0001'}: another process trains there; stop it, then start this one again\n"
+    )
+    assert search("--max-trials", 2)[0] == 0
+
+
 @pytest.mark.slow
 def test_a_search_that_was_killed_goes_on(tmp_path):
     write_records(tmp_path / "records")
@@ -267,6 +304,7 @@ def test_a_real_search_ends_with_a_configuration_that_trains(tmp_path, tiny_keyp
     tuned = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert tuned.returncode == 0, tuned.stdout + tuned.stderr
     assert tuned.stderr == ""
+    assert "from drawing clips, as fewer than two signers are known, of the 6 validation clips" in tuned.stdout
     rows = table(tuned.stdout)
     assert sorted(row["epochs"] for row in rows.values()) == ["1", "2"]
     best = tmp_path / f"runs/trial_{int(next(iter(rows))):04d}/seed_1"
