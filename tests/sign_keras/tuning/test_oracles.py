@@ -9,6 +9,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from sign_keras.tuning.oracles import build_oracle, plain_values
 from sign_keras.tuning.plan import load_plan
+from tests.sign_keras.tuning.test_plan import SEARCHES
 from tests.sign_keras.tuning.toy_search import write_search
 
 SPACE = {
@@ -142,3 +143,14 @@ def test_failures_of_hyperbands_first_round_are_replaced_but_not_for_ever(tmp_pa
     hopeless = Search(tmp_path / "all", lambda values: None, name="hyperband", factor=3)
     hopeless.run()
     assert len(hopeless.tried) == 2 * (9 + 5 + 3)
+
+
+@pytest.mark.parametrize("file", SEARCHES, ids=lambda file: file.stem)
+def test_what_shipped_searches_draw_are_configurations_and_none_is_the_base(file, tmp_path):
+    plan = load_plan(file, runs=tmp_path)
+    oracle = build_oracle(plan)
+    oracle._set_project_dir(str(tmp_path), "state")
+    drawn = [oracle.create_trial(f"tuner{number}").hyperparameters.values for number in range(12)]
+    configs = [plan.best_config(plain_values(plan.tuning.space, values)) for values in drawn]
+    assert len({config.to_yaml() for config in configs}) == 12
+    assert plan.base not in [config.model_copy(update={"name": plan.base.name}) for config in configs]
