@@ -12,6 +12,7 @@ from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
+from tfrecords_tools.processes import end_with
 from tfrecords_tools.settings import add_overrides
 
 if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a faulty configuration need not wait for
@@ -42,13 +43,25 @@ def build_parser() -> argparse.ArgumentParser:
     add_overrides(parser, "change a setting, e.g. train.epochs=5; may be repeated")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/NAME")
     parser.add_argument("--resume", action="store_true", help="go on where --run-dir (or runs/NAME) stopped")
+    parser.add_argument(
+        "--until-epoch",
+        type=int,
+        metavar="N",
+        help="pause after epoch N and evaluate what is there; --resume then goes on as if nothing had been",
+    )
+    # For commands that train: killed, they leave no training behind.
+    parser.add_argument("--end-with", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def main() -> int:
     """Runs the command."""
     arguments = build_parser().parse_args()
+    if arguments.end_with is not None:
+        end_with(arguments.end_with)
     config = load_config(arguments.config, arguments.overrides)
+    if arguments.until_epoch is not None and arguments.until_epoch < 1:
+        raise UserError(f"--until-epoch {arguments.until_epoch}: expected an epoch, from 1")
     quiet_tensorflow()
 
     # Records: made when they are missing, reused when they are there.
@@ -79,7 +92,7 @@ def main() -> int:
             built.get_layer(GLOSS_TABLE).set_weights([vectors])
         return built
 
-    train(run, records, build, resume=arguments.resume)
+    train(run, records, build, resume=arguments.resume, until_epoch=arguments.until_epoch)
 
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.

@@ -60,18 +60,8 @@ class Journal:
             raise
 
     def _acquire_lock(self) -> IO[str]:
-        path = self._directory / "lock"
-        with writing(path):
-            lock = path.open("w")
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lifts it when the process dies
-            except BlockingIOError:
-                lock.close()
-                raise UserError(f"{self._output}: another convert is writing there; wait for it") from None
-            except OSError:  # a file system without locks
-                pass
-        return lock
+        taken = f"{self._output}: another convert is writing there; wait for it"
+        return folder_lock(self._directory / "lock", taken)
 
     def close(self) -> None:
         """Lets other processes have the folder."""
@@ -94,6 +84,29 @@ class Journal:
                 entry.unlink()
         for partial in [*self._output.glob(".*.partial"), *self._directory.glob(".*.partial")]:
             partial.unlink()
+
+
+def folder_lock(path: Path, taken: str) -> IO[str]:
+    """Holds a lock until the file that it returns is closed, or this process ends.
+
+    Args:
+        path: of the lock, in a folder that is there.
+        taken: what to say where another process holds it.
+
+    Raises:
+        UserError: another process holds it, or it cannot be written.
+    """
+    with writing(path):
+        lock = path.open("w")
+    if fcntl is not None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lifts it when the process dies
+        except BlockingIOError:
+            lock.close()
+            raise UserError(taken) from None
+        except OSError:  # a file system without locks
+            pass
+    return lock
 
 
 def find_entry(output: Path, shard_name: str, fingerprint: str) -> ShardReport | None:

@@ -1,4 +1,4 @@
-"""Pools of worker processes that outlive nobody."""
+"""Worker processes that outlive nobody."""
 
 import os
 import signal
@@ -28,11 +28,19 @@ def start_pool(workers: int | None = None) -> loky.ProcessPoolExecutor:
 def _start_worker(parent: int) -> None:
     # Ctrl-C reaches the whole process group; the parent alone reacts and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process soon after its parent: one that was killed has told its workers nothing."""
+def end_with(parent: int) -> None:
+    """Ends this process soon after its parent: one that was killed has told its workers nothing.
+
+    Args:
+        parent: its process id.
+    """
+    threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+
+
+def _wait_for_end(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_SECONDS)
     os._exit(1)

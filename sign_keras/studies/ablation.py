@@ -5,7 +5,6 @@ that it changes; the first is what the others are compared with. That of a confi
 beside it, by the configuration's name.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import pydantic
 from sign_keras.config import Config, Task
 from sign_keras.studies import sentences, signs
 from sign_keras.studies.tables import markdown_table
-from sign_keras.studies.trainings import Training, runs_by_config, time_taken
+from sign_keras.studies.trainings import Training, as_overrides, runs_by_config, time_taken
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.settings import Settings, SettingsError, load_yaml, validate
 
@@ -95,9 +94,9 @@ def plan_trainings(study: Study, config: Path, runs: Path, overrides: Sequence[s
             file=config,
             # Exports of models that are there to be compared would be of no use to anyone.
             overrides=(
-                *_overrides({"export.formats": []} | study.settings),
+                *as_overrides({"export.formats": []} | study.settings),
                 *overrides,
-                *_overrides(changes | {"seed": seed}),
+                *as_overrides(changes | {"seed": seed}),
             ),
             run=runs / f"{folder_of(variant)}_seed_{seed}",
         )
@@ -106,10 +105,6 @@ def plan_trainings(study: Study, config: Path, runs: Path, overrides: Sequence[s
     ]
     _check_variants(trainings[: len(study.variants)])
     return trainings
-
-
-def _overrides(changes: CHANGES) -> list[str]:
-    return [f"{name}={json.dumps(value)}" for name, value in changes.items()]
 
 
 def _check_variants(trainings: Sequence[Training]) -> None:

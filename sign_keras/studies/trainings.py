@@ -1,12 +1,16 @@
 """Trainings one after another, each in a process of its own: what is done is skipped, what was stopped goes on."""
 
 import csv
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sign_keras.config import Config, load_config
 from tfrecords_tools.command_line import UserError
@@ -44,6 +48,11 @@ class Training:
             SettingsError: it has faults.
         """
         return load_config(self.file, self.overrides)
+
+
+def as_overrides(changes: Mapping[str, Any]) -> list[str]:
+    """Settings by dotted name, as arguments of ``--set``."""
+    return [f"{name}={json.dumps(value)}" for name, value in changes.items()]
 
 
 def refuse_own_settings(overrides: Sequence[str], own: Sequence[str]) -> None:
@@ -101,19 +110,39 @@ def check_run(training: Training) -> None:
         )
 
 
-def train(training: Training) -> None:
+def train(training: Training, *, until_epoch: int | None = None, log: Path | None = None) -> None:
     """Trains and evaluates, in a process of its own, which gives its memory back.
+
+    Args:
+        training: to do, or to go on with.
+        until_epoch: pause after it, see ``training.trainer.train``.
+        log: where its words are added to; None: they are shown.
 
     Raises:
         UserError: the training fails.
     """
     command = [sys.executable, "-m", "sign_keras.train", "--config", str(training.file)]
-    command += ["--run-dir", str(training.run)]
+    command += ["--run-dir", str(training.run), "--end-with", str(os.getpid())]
     command += [argument for override in training.overrides for argument in ("--set", override)]
     resume = ["--resume"] if (training.run / "config.yaml").exists() else []
-    status = subprocess.run([*command, *resume]).returncode
+    pause = [] if until_epoch is None else ["--until-epoch", str(until_epoch)]
+    command += resume + pause
+    if log is None:
+        status, words = subprocess.run(command).returncode, "its own words are above"
+    else:
+        with log.open("a", encoding="utf-8") as stream:
+            status = subprocess.run(command, stdout=stream, stderr=subprocess.STDOUT).returncode
+        words = last_words(log)
+    if status == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
     if status:
-        raise UserError(f"{training.run}: the training ended with status {status}; its own words are above")
+        raise UserError(f"{training.run}: the training ended with status {status}; {words}")
+
+
+def last_words(log: Path) -> str:
+    """Why a training failed, by what it wrote last."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "it said nothing")
 
 
 def train_all(trainings: Sequence[Training]) -> None:

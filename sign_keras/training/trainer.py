@@ -18,7 +18,14 @@ from tfrecords_tools.command_line import UserError
 INSTEAD_OF_SEED_0 = 2**30
 
 
-def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resume: bool) -> TrainingState:
+def train(
+    run: Run,
+    records: Records,
+    build: Callable[[], keras.Model],
+    *,
+    resume: bool,
+    until_epoch: int | None = None,
+) -> TrainingState:
     """Trains a run's model over all visible devices; the best epoch's weights stay in its checkpoints.
 
     Args:
@@ -26,6 +33,8 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         records: opened, with the label map that the model is to have.
         build: makes the model; called within the distribution strategy's scope.
         resume: go on from the newest checkpoint.
+        until_epoch: stop after this epoch, as an interruption would: schedules still stretch over
+            ``train.epochs``, and a training that is resumed ends where one without a stop does. None: no stop.
 
     Raises:
         UserError: the validation split is empty, the configuration names what the model or the records do not have,
@@ -59,7 +68,8 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         f"{learner.name}: {learner.count_params():,} parameters, {devices} device(s), "
         f"batch {batch_size} over all of them, {config.train.precision}"
     )
-    if state.epoch >= config.train.epochs or epochs.is_exhausted:
+    last_epoch = min(config.train.epochs, until_epoch or config.train.epochs)
+    if state.epoch >= last_epoch or epochs.is_exhausted:
         print(f"training had ended at epoch {state.epoch} already")
         return state
     if state.epoch:
@@ -71,7 +81,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
         validation_data=validation,
         steps_per_epoch=updates,
         initial_epoch=state.epoch,
-        epochs=config.train.epochs,
+        epochs=last_epoch,
         shuffle=False,  # the batches are shuffled already
         verbose=0,
         callbacks=[
@@ -87,7 +97,7 @@ def train(run: Run, records: Records, build: Callable[[], keras.Model], *, resum
             epochs,
             *recipe.callbacks_after_saving(state),
             HistoryCSV(run.directory / HISTORY_NAME, state),
-            Progress(epochs=config.train.epochs, steps_per_epoch=updates, state=state),
+            Progress(epochs=last_epoch, steps_per_epoch=updates, state=state),
         ],
     )
     print(f"best epoch: {state.best_epoch} of {state.epoch} ({config.train.monitor} {state.best_value:.4f})")

@@ -170,3 +170,9 @@ def test_a_second_run_into_the_same_directory_is_refused(run_train):
     assert run_train(config, export__formats="[]") == SUCCESS
     with pytest.raises(UserError, match="add --resume"):
         run_train(config, export__formats="[]")
+
+
+def test_a_pause_before_the_first_epoch_is_refused(run_main):
+    config = REPOSITORY / "configs/keypoint_gru.yaml"
+    status, _, error = run_main(train.main, "--config", config, "--until-epoch", 0)
+    assert (status, error) == (2, "error: --until-epoch 0: expected an epoch, from 1\n")

@@ -4,13 +4,28 @@ import subprocess
 import sys
 import time
 
-SCRIPT = """
+import pytest
+
+POOL = """
 import os, time
 from tfrecords_tools.processes import start_pool
 
 with start_pool(1) as pool:
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(60)
+"""
+CHILD = """
+import sys, time
+from tfrecords_tools.processes import end_with
+
+end_with(int(sys.argv[1]))
+time.sleep(60)
+"""
+COMMAND = f"""
+import os, subprocess, sys
+
+with subprocess.Popen([sys.executable, "-c", {CHILD!r}, str(os.getpid())]) as process:
+    print(process.pid, flush=True)
 """
 
 
@@ -23,8 +38,9 @@ def runs(process: int) -> bool:
         return file.read().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_workers_end_soon_after_their_parent_was_killed():
-    with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True) as parent:
+@pytest.mark.parametrize("script", [POOL, COMMAND], ids=["pool", "command"])
+def test_workers_end_soon_after_their_parent_was_killed(script):
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         worker = int(parent.stdout.readline())
         assert runs(worker)
         parent.send_signal(signal.SIGKILL)

@@ -38,8 +38,8 @@ def small_model(num_glosses=3):
     return keras.Model(inputs, keras.layers.Dense(num_glosses, name="logits")(features), name="small")
 
 
-def fit(run, records, *, resume=False, build=small_model):
-    return train(run, records, build, resume=resume)
+def fit(run, records, *, resume=False, build=small_model, until_epoch=None):
+    return train(run, records, build, resume=resume, until_epoch=until_epoch)
 
 
 class KilledError(Exception):
@@ -115,6 +115,19 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(recipe, tiny_co
         assert rates[1:] == pytest.approx([0.02, 0.01])  # no epoch is 10 better than the one before
         ratios = [float(row["learning_rate_logits"]) / rate for row, rate in zip(rows[0], rates, strict=True)]
         assert ratios == pytest.approx([2.5] * 3)
+
+
+def test_a_paused_training_ends_where_one_without_a_pause_does(tiny_config, tmp_path):
+    """Its cosine stretches over all epochs from the beginning: a pause is no shorter training."""
+    config = tiny_config(train={"epochs": 2, "schedule": "cosine"})
+    whole, records = start(config, tmp_path / "whole")
+    fit(whole, records)
+    paused, _ = start(config, tmp_path / "paused")
+    assert fit(paused, records, until_epoch=1).epoch == 1
+    assert fit(paused, records, resume=True, until_epoch=9).epoch == 2
+    expected, found = (contents(run.best_weights.with_name("last.weights.h5")) for run in (whole, paused))
+    for key, value in expected.items():
+        np.testing.assert_array_equal(value, found[key], err_msg=key)
 
 
 def test_the_best_epochs_file_holds_the_averages_that_were_validated(tiny_config, tmp_path):
