@@ -10,7 +10,10 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sign_keras.training.checkpoints import GO_ON
 from sign_keras.training.confusion import ConfusionCounts
+from sign_keras.training.event_files import PATTERN
+from tfrecords_tools.command_line import writing
 
 # Beyond that, names would be too small to read, and each cell is a few pixels.
 MOST_NAMED_GLOSSES = 40
@@ -32,11 +35,14 @@ class RunBoard(keras.callbacks.TensorBoard):
         self, directory: Path, *, config_yaml: str, glosses: Sequence[str], confusion: ConfusionCounts | None
     ) -> None:
         super().__init__(str(directory), write_graph=False)
+        self._is_new = not any(directory.rglob(PATTERN))
         self._config_yaml, self._glosses, self._confusion = config_yaml, list(glosses), confusion
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Writes the configuration."""
+        """Writes the configuration, unless a training that goes on has it."""
         super().on_train_begin(logs)
+        if not self._is_new:
+            return
         with self._train_writer.as_default():
             # Indented by four, Markdown leaves it as it is.
             tf.summary.text("config", "    " + self._config_yaml.replace("\n", "\n    "), step=0)
@@ -47,14 +53,28 @@ class RunBoard(keras.callbacks.TensorBoard):
         if self._confusion is not None:
             self._confusion.reset()
 
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Writes scalars by updates, unless validation was cut short."""
+        if not self.model.stop_evaluating:
+            super().on_test_end(logs)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Writes the epoch's scalars and its confusion matrix."""
-        super().on_epoch_end(epoch, logs)
-        if self._confusion is None:
-            return
-        with self._val_writer.as_default():
-            image = draw_confusion(self._confusion.matrix, self._glosses)
-            tf.summary.image("confusion", image[np.newaxis], step=epoch)
+        """Writes the epoch's scalars and its confusion matrix, before a checkpoint says that the epoch has ended.
+
+        Raises:
+            UserError: they cannot be written.
+        """
+        try:
+            super().on_epoch_end(epoch, logs)
+            if self._confusion is not None:
+                with self._val_writer.as_default():
+                    image = draw_confusion(self._confusion.matrix, self._glosses)
+                    tf.summary.image("confusion", image[np.newaxis], step=epoch)
+            for writer in (self._train_writer, self._val_writer):
+                writer.flush()
+        except tf.errors.OpError as error:
+            with writing(Path(self.log_dir), GO_ON):
+                raise OSError(error.message) from error
 
 
 def draw_confusion(matrix: np.ndarray, glosses: Sequence[str]) -> np.ndarray:

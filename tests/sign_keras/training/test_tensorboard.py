@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from sign_keras.training.callbacks import EpochTimes
+from sign_keras.training.state import TrainingState
 from sign_keras.training.tensorboard import RunBoard, draw_confusion
 from tests.sign_keras.training.tiny_learning import GLOSSES, clips, fit, tiny_recipe
 
@@ -21,7 +22,7 @@ def events(directory):
 def test_a_board_has_rates_confusion_and_configuration(tmp_path):
     recipe = tiny_recipe(learning_rates={"logits": 0.2}, learning_rate=0.05)
     board = RunBoard(tmp_path, config_yaml="name: tiny\nseed: 3", glosses=GLOSSES, confusion=recipe.confusion)
-    times = EpochTimes(recipe.config.learning_rates, recipe.config.learning_rate)
+    times = EpochTimes(recipe.config.learning_rates, recipe.config.learning_rate, TrainingState())
     validation = clips(5, seed=1)
     fit(recipe, epochs=2, validation_data=validation, callbacks=[times, board])
     found = events(tmp_path)
