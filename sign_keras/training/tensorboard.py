@@ -10,10 +10,8 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sign_keras.training.checkpoints import GO_ON
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.event_files import PATTERN
-from tfrecords_tools.command_line import writing
 
 # Beyond that, names would be too small to read, and each cell is a few pixels.
 MOST_NAMED_GLOSSES = 40
@@ -61,20 +59,15 @@ class RunBoard(keras.callbacks.TensorBoard):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Writes the epoch's scalars and its confusion matrix, before a checkpoint says that the epoch has ended.
 
-        Raises:
-            UserError: they cannot be written.
+        TensorFlow says nothing where a disk is full; the checkpoint does, and the epoch is then written once more.
         """
-        try:
-            super().on_epoch_end(epoch, logs)
-            if self._confusion is not None:
-                with self._val_writer.as_default():
-                    image = draw_confusion(self._confusion.matrix, self._glosses)
-                    tf.summary.image("confusion", image[np.newaxis], step=epoch)
-            for writer in (self._train_writer, self._val_writer):
-                writer.flush()
-        except tf.errors.OpError as error:
-            with writing(Path(self.log_dir), GO_ON):
-                raise OSError(error.message) from error
+        super().on_epoch_end(epoch, logs)
+        if self._confusion is not None:
+            with self._val_writer.as_default():
+                image = draw_confusion(self._confusion.matrix, self._glosses)
+                tf.summary.image("confusion", image[np.newaxis], step=epoch)
+        for writer in (self._train_writer, self._val_writer):
+            writer.flush()
 
 
 def draw_confusion(matrix: np.ndarray, glosses: Sequence[str]) -> np.ndarray:
