@@ -1,7 +1,7 @@
 """Checkpoints: the newest state of a training to go on from, the one before it, and the best epoch to keep.
 
 A checkpoint is two files. Weights (``last.weights.h5``, ``previous.weights.h5``) hold weights, optimiser state and
-what is kept among it; a state (``state.json``, ``previous.json``) holds the rest, and names the digest of its
+what is kept among it; a state (``state.json``, ``previous.json``) holds the rest, its own digest and that of its
 weights. Every file is whole before it has its name, and whichever weights have a state's digest belong to it: so a
 kill between any two renames is noticed, and costs no checkpoint.
 """
@@ -62,7 +62,7 @@ class Checkpoints:
                 last.replace(self._directory / PREVIOUS_WEIGHTS)
             partial.replace(last)
             _sync(self._directory)
-        text = json.dumps(asdict(state))
+        text = _to_text(state)
         write_atomically(self._directory / STATE, text, GO_ON)
         self._newest = text
         if is_best:
@@ -92,7 +92,7 @@ class Checkpoints:
             model.load_weights(weights)
             for variable, value in zip(_random_variables(model), state.random_state, strict=True):
                 variable.assign(value)
-            self._make_newest(json.dumps(asdict(state)), weights)
+            self._make_newest(_to_text(state), weights)
             self._settle_best(state, say)
             return state
         raise UserError(
@@ -111,10 +111,11 @@ class Checkpoints:
                     file.flush()
                     os.fsync(file.fileno())
             except OSError:
-                with contextlib.suppress(OSError):
-                    partial.unlink()
+                for leftover in self._directory.glob(f"{PARTIAL}*"):
+                    with contextlib.suppress(OSError):
+                        leftover.unlink()
                 raise
-        return partial, hashlib.sha256(content).hexdigest()
+        return partial, _digest_of(content)
 
     def _put_best_in_place(self) -> None:
         with writing(self._best_weights, GO_ON):
@@ -126,8 +127,13 @@ class Checkpoints:
 
     def _read_state(self, name: str) -> TrainingState | None:
         try:
-            return TrainingState(**json.loads((self._directory / name).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            values = json.loads((self._directory / name).read_text(encoding="utf-8"))
+            # An earlier version has no digest.
+            digest = values.pop("digest", None)
+            if digest not in (None, _digest_of(json.dumps(values).encode())):
+                return None
+            return TrainingState(**values)
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def _weights_of(self, state: TrainingState) -> Path | None:
@@ -157,6 +163,16 @@ class Checkpoints:
                 "trained again); the best epoch is chosen among those that follow"
             )
             state.best_value, state.best_epoch, state.best_digest = None, 0, ""
+
+
+def _to_text(state: TrainingState) -> str:
+    """As JSON, with a digest of its own."""
+    values = asdict(state)
+    return json.dumps({**values, "digest": _digest_of(json.dumps(values).encode())})
+
+
+def _digest_of(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _weights_file(model: keras.Model) -> memoryview:

@@ -62,7 +62,7 @@ KINDS = {
     },
     "keypoints, augmented": {
         "records": "keypoints",
-        "sampling": {"num_frames": 6},
+        "sampling": {"num_frames": 6, "height": 32, "width": 32},
         "data": {"augment_keypoints": {"noise": {"probability": 0.5, "deviation": 0.01}}},
         "model": {"architecture": "keypoint_gru", "units": [4]},
         "train": {**TRAIN, "batch_size": 8},
@@ -128,10 +128,10 @@ def test_every_kind_of_training_ends_the_same_after_kills(kind, folders, tmp_pat
 TOY = {
     "name": "toy",
     "seed": 1,
-    "sampling": {"num_frames": 6},
+    "sampling": {"num_frames": 6, "height": 32, "width": 32},
     "model": {"architecture": "keypoint_gru", "units": [4]},
     "train": {**TRAIN, "checkpoint_minutes": 0.0002},
-    "evaluate": {"bootstrap_samples": 50},
+    "evaluate": {"bootstrap_samples": 100},
     "export": {"formats": []},
 }
 

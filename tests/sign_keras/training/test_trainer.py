@@ -163,6 +163,16 @@ def test_a_stage_that_there_is_not_is_one_line(tiny_config, tmp_path):
         fit(run, records, build=lambda: build_model(run.config.model, run.clip_input, 3))
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_deterministic_operations_are_asked_for(wanted, tiny_config, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: asked.append(True))
+    run, records = start(tiny_config(train={"deterministic": wanted, "freeze": ["nothing"]}), tmp_path / "run")
+    with pytest.raises(UserError, match="no such stage"):
+        fit(run, records)
+    assert asked == [True] * wanted
+
+
 def test_training_leaves_what_the_design_names(tiny_config, tmp_path):
     run, records = start(tiny_config(), tmp_path / "run")
     fit(run, records)
