@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sign_keras.config import Config, EvaluateConfig, FourStageCTCConfig, PrepareConfig, load_config
 from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
+from sign_keras.training.signals import StopSignals
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 from tfrecords_tools.processes import end_with
@@ -23,6 +25,7 @@ if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a fault
     from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.run import Run
 
+COMMAND = "python -m sign_keras.train"
 EXAMPLE = """example:
   python -m sign_keras.train --config configs/cnn_lstm.yaml
   python -m sign_keras.train --config configs/cnn_lstm.yaml --set train.batch_size=8 --run-dir runs/small_batch
@@ -34,7 +37,7 @@ The run directory then holds report.html: open it in a browser.
 def build_parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     parser = argparse.ArgumentParser(
-        prog="python -m sign_keras.train",
+        prog=COMMAND,
         description="Trains a model, evaluates it on test signers and exports it, as a configuration says.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,6 +65,16 @@ def main() -> int:
     config = load_config(arguments.config, arguments.overrides)
     if arguments.until_epoch is not None and arguments.until_epoch < 1:
         raise UserError(f"--until-epoch {arguments.until_epoch}: expected an epoch, from 1")
+    with StopSignals("while records were made or opened", "the same command again") as signals:
+        return run_experiment(
+            config, arguments.run_dir, resume=arguments.resume, until_epoch=arguments.until_epoch, signals=signals
+        )
+
+
+def run_experiment(
+    config: Config, run_dir: Path | None, *, resume: bool, until_epoch: int | None, signals: StopSignals
+) -> int:
+    """From records to exports; the command's status."""
     quiet_tensorflow()
 
     # Records: made when they are missing, reused when they are there.
@@ -70,6 +83,7 @@ def main() -> int:
     from sign_keras.data.dataset import Records
     from sign_keras.models import build_model, input_names
     from sign_keras.models.four_stage_ctc import GLOSS_TABLE
+    from sign_keras.run import CONFIG_NAME
     from sign_keras.training.trainer import train
 
     model = config.model
@@ -78,8 +92,10 @@ def main() -> int:
     check_splits(records, config.evaluate)
 
     # Run directory: what is to be done, before it is done.
-    run = open_run(config, records, arguments.run_dir, resume=arguments.resume)
+    run = open_run(config, records, run_dir, resume=resume)
     print(f"run: {run.directory}")
+    again = ["--config", run.directory / CONFIG_NAME, "--run-dir", run.directory, "--resume"]
+    signals.doing, signals.how_to_go_on = "before training", f"{COMMAND} {shlex.join(map(str, again))}"
     if model.task == "continuous":
         records = leave_out_sentences(records, run)
 
@@ -92,8 +108,9 @@ def main() -> int:
             built.get_layer(GLOSS_TABLE).set_weights([vectors])
         return built
 
-    train(run, records, build, resume=arguments.resume, until_epoch=arguments.until_epoch)
+    train(run, records, build, resume=resume, until_epoch=until_epoch, signals=signals)
 
+    signals.doing = "after training, while the best epoch was evaluated or exported"
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.
     artefact = settle_best_epoch(run, records)

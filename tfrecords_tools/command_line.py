@@ -1,6 +1,7 @@
 """How every command speaks: one-line errors, exit statuses, quiet third parties.
 
-Exit statuses: 0 success, 1 some inputs were skipped (they are listed), 2 wrong usage or configuration.
+Exit statuses: 0 success, 1 some inputs were skipped (they are listed), 2 wrong usage or configuration, 128 and a
+signal's number where that ended the command.
 """
 
 import contextlib
@@ -21,18 +22,34 @@ class UserError(Exception):
     """Something a user can mend. The message is one line: what was found, where, and what to do."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal ends the command. The message is one line: what it was about, and how to go on.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, then: str = "try again") -> Iterator[None]:
     """To write a file in: an ``OSError`` becomes a ``UserError`` that names the file and says what to do.
 
     Of a disk that fills up, the system does not say which file it was about.
+
+    Args:
+        path: the file.
+        then: what to do once the file can be written.
     """
     try:
         yield
     except OSError as error:
         remedy = "make room there" if error.errno in DISK_FULL else "mend that, or choose another folder"
         reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}); {remedy}, then try again") from error
+        raise UserError(f"{path}: cannot be written ({reason}); {remedy}, then {then}") from error
 
 
 @contextlib.contextmanager
@@ -63,13 +80,16 @@ def run_command(main: Callable[[], int]) -> None:
     """Runs a command's ``main`` and exits with its status.
 
     A ``UserError``, a full disk, or a file that the system will not let us read or write becomes one line and
-    status 2.
+    status 2; a signal becomes one line and its own status.
     """
     try:
         status = main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = USAGE_ERROR
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        status = 128 + stop.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 128 + signal.SIGINT

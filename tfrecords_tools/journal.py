@@ -143,14 +143,14 @@ def file_state(clip: Clip) -> tuple[int, int]:
     return (status.st_size, status.st_mtime_ns)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name, then renames it.
+def write_atomically(path: Path, text: str, then: str = "try again") -> None:
+    """Writes a text file under a temporary name, then renames it; ``then`` as for ``writing``.
 
     Raises:
         UserError: it cannot be written; what was there under its name still is.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with writing(path):
+    with writing(path, then):
         try:
             with partial.open("w", encoding="utf-8") as file:
                 file.write(text)

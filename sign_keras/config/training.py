@@ -263,6 +263,8 @@ class TrainConfig(Settings):
         early_stopping_patience: epochs without a better ``monitor`` before stopping.
         monitor: what "better" means; checkpoints keep the best epoch by it. ``val_top1`` is of isolated signs,
             ``val_wer`` of sentences.
+        checkpoint_minutes: within an epoch, the training is saved so often; null: at the ends of epochs alone.
+        deterministic: on a GPU too, the same training twice gives the same weights; slower there.
     """
 
     epochs: int = pydantic.Field(ge=1)
@@ -288,6 +290,8 @@ class TrainConfig(Settings):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     early_stopping_patience: int = pydantic.Field(10, ge=1)
     monitor: Monitor = "val_loss"
+    checkpoint_minutes: Positive | None = 10.0
+    deterministic: bool = False
 
     @pydantic.field_validator("unfreeze")
     @classmethod

@@ -15,6 +15,7 @@ from sign_keras.config import AugmentConfig, DataConfig, KeypointAugmentConfig, 
 from sign_keras.config.ratio import FramesPerLogit
 from sign_keras.ctc.planner import SentenceClip
 from sign_keras.data.clip import Inputs, prepare_clip
+from sign_keras.data.disk_cache import claim_cache
 from sign_keras.data.draws import Draw, draw
 from sign_keras.data.keypoint_transforms import check_keypoint_augmentation
 from sign_keras.data.mixing import draw_mix, mix
@@ -105,7 +106,14 @@ class Records:
         return list(read_sentences(self._parsed(split, cache="none"), self.sampling.frame_rate))
 
     def training_batches(
-        self, config: DataConfig, batch_size: int, *, seed: int, first_epoch: int = 0, split: str = "train"
+        self,
+        config: DataConfig,
+        batch_size: int,
+        *,
+        seed: int,
+        first_epoch: int = 0,
+        first_batch: int = 0,
+        split: str = "train",
     ) -> tf.data.Dataset:
         """Endless epochs of ``(inputs, labels)``; the last batch of an epoch may be smaller.
 
@@ -118,6 +126,7 @@ class Records:
             batch_size: clips a batch.
             seed: of order and augmentation.
             first_epoch: where to start, for a training that is resumed.
+            first_batch: of that epoch; batches before it are passed over without being decoded.
             split: which clips.
 
         Raises:
@@ -139,6 +148,7 @@ class Records:
 
         def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
             # Shuffled before augmentation, anew each epoch; seeds are drawn from the place in the epoch.
+            skipped = tf.where(tf.equal(epoch, first_epoch), tf.constant(first_batch, tf.int64), 0)
             order = tf.random.stateless_uniform([2], [seed, epoch], minval=None, maxval=None, dtype=tf.int64)
             clips = records.enumerate()
             if config.oversample:
@@ -162,9 +172,11 @@ class Records:
                 return self.prepare(parsed, config.augment, of_keypoints, drawn), label
 
             batches = self._batched(
-                clips.enumerate().map(prepare, tf.data.AUTOTUNE, deterministic=True), batch_size
+                clips.enumerate().skip(skipped * batch_size).map(prepare, tf.data.AUTOTUNE, deterministic=True),
+                batch_size,
             )
             if config.mix.is_on:
+                batches = batches.enumerate(start=skipped)
                 batches = self._mixed(batches, config.mix, num_glosses, _stream(order, MIX_STREAM))
             return batches
 
@@ -288,9 +300,7 @@ class Records:
         if cache == "memory":
             records = records.cache()
         elif cache != "none":
-            folder = Path(cache)
-            folder.mkdir(parents=True, exist_ok=True)
-            records = records.cache(str(folder / f"{self.info.name}-{split}"))
+            records = records.cache(str(claim_cache(Path(cache), self.info, split)))
         if names := self.left_out.get(split):
             passed_over = tf.constant(sorted(names))
             records = records.filter(lambda parsed: tf.reduce_all(parsed["media_id"] != passed_over))
@@ -309,13 +319,13 @@ class Records:
         return redeal(clips, lambda clip: clip[1]["labels"][0], natural, wanted.tolist(), seed)
 
     def _mixed(
-        self, batches: tf.data.Dataset, config: MixConfig, num_glosses: int, seed: tf.Tensor
+        self, numbered: tf.data.Dataset, config: MixConfig, num_glosses: int, seed: tf.Tensor
     ) -> tf.data.Dataset:
         def mix_batch(number: tf.Tensor, batch: tuple[Inputs, tf.Tensor]) -> tuple[Inputs, tf.Tensor]:
             drawn = draw_mix(config, tf.size(batch[1]), _stream(seed, number))
             return mix(*batch, num_glosses, drawn, tube=config.tube)
 
-        return batches.enumerate().map(mix_batch, tf.data.AUTOTUNE, deterministic=True)
+        return numbered.map(mix_batch, tf.data.AUTOTUNE, deterministic=True)
 
     def _sign_label(self, parsed: Inputs) -> tf.Tensor:
         # A sentence in a dataset of isolated signs is the user's mistake: say so instead of taking its first.

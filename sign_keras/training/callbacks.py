@@ -1,6 +1,7 @@
 """Guards and records of a training: non-finite losses, ``history.csv``, times, a progress bar."""
 
 import csv
+import io
 import math
 import time
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from sign_keras.training.checkpoints import TrainingState
+from sign_keras.training.checkpoints import GO_ON
+from sign_keras.training.state import TrainingState
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.journal import write_atomically
 
 # What an epoch's line says beside the loss: the first that is logged.
 SCORES = {"top-1": "top1", "WER": "wer"}
@@ -54,16 +57,23 @@ class EpochTimes(keras.callbacks.Callback):
     Args:
         learning_rates: of stages with their own, as configured.
         learning_rate: of the others, as configured.
+        state: told how long the epoch has taken; goes on from there.
     """
 
-    def __init__(self, learning_rates: Mapping[str, float], learning_rate: float) -> None:
+    def __init__(self, learning_rates: Mapping[str, float], learning_rate: float, state: TrainingState) -> None:
         super().__init__()
+        self._state = state
         self._scales = {name: rate / learning_rate for name, rate in learning_rates.items()}
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Starts the clock."""
         del epoch, logs
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - self._state.seconds
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Tells the state."""
+        del batch, logs
+        self._state.seconds = time.perf_counter() - self._start
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes into the logs that later callbacks see."""
@@ -83,14 +93,24 @@ class HistoryCSV(keras.callbacks.Callback):
         self._path, self._state = path, state
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Writes the whole table anew, under a temporary name until whole."""
+        """Writes the whole table anew."""
         del epoch, logs
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(self._state.history[0]), lineterminator="\n", restval="")
-            writer.writeheader()
-            writer.writerows(self._state.history)
-        partial.replace(self._path)
+        self.write()
+
+    def write(self) -> None:
+        """Makes the table what the state knows; without an epoch there is none.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        if not self._state.history:
+            self._path.unlink(missing_ok=True)
+            return
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(self._state.history[0]), lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(self._state.history)
+        write_atomically(self._path, table.getvalue(), GO_ON)
 
 
 class Progress(keras.callbacks.Callback):
@@ -101,7 +121,7 @@ class Progress(keras.callbacks.Callback):
         self._epochs, self._state = epochs, state
         self._bar = tqdm(
             total=epochs * steps_per_epoch,
-            initial=state.epoch * steps_per_epoch,
+            initial=state.epoch * steps_per_epoch + state.batch,
             desc="training",
             unit="step",
             disable=None,

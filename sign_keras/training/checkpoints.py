@@ -1,45 +1,32 @@
-"""Checkpoints: the newest epoch to go on from, the best epoch to keep.
+"""Checkpoints: the newest state of a training to go on from, the one before it, and the best epoch to keep.
 
-``checkpoints/last.weights.h5`` holds weights, optimiser state and random state; ``state.json`` the epoch, the
-history and what early stopping knows. Both are renamed into place, the state last, and the state names the
-weights' digest: a kill between the two is noticed.
+A checkpoint is two files. Weights (``last.weights.h5``, ``previous.weights.h5``) hold weights, optimiser state and
+what is kept among it; a state (``state.json``, ``previous.json``) holds the rest, its own digest and that of its
+weights. Every file is whole before it has its name, and whichever weights have a state's digest belong to it: so a
+kill between any two renames is noticed, and costs no checkpoint.
 """
 
+import contextlib
 import hashlib
+import io
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import os
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
+from keras.src.saving import saving_lib
 
-from sign_keras.config.training import improves_downwards
 from sign_keras.training.learner import Learner
-from tfrecords_tools.command_line import UserError
+from sign_keras.training.state import TrainingState
+from tfrecords_tools.command_line import UserError, writing
 from tfrecords_tools.journal import write_atomically
 
-LAST_WEIGHTS, PREVIOUS_WEIGHTS, STATE = "last.weights.h5", "previous.weights.h5", "state.json"
-
-
-@dataclass
-class TrainingState:
-    """What a training knows beside its weights.
-
-    Attributes:
-        epoch: epochs that have ended.
-        best_value: of the monitored quantity; None before the first epoch.
-        best_epoch: when that was, from 1.
-        history: one row an epoch, as in ``history.csv``.
-        weights_digest: SHA-256 of the weights file that belongs to it.
-        random_state: of every seed generator (dropout has one); Keras leaves these out of its weights files.
-    """
-
-    epoch: int = 0
-    best_value: float | None = None
-    best_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    weights_digest: str = ""
-    random_state: list[list[int]] = field(default_factory=list)
+LAST_WEIGHTS, PREVIOUS_WEIGHTS = "last.weights.h5", "previous.weights.h5"
+STATE, PREVIOUS_STATE = "state.json", "previous.json"
+PARTIAL = "partial."
+GO_ON = "go on with --resume"
 
 
 class Checkpoints:
@@ -48,83 +35,153 @@ class Checkpoints:
     def __init__(self, directory: Path, best_weights: Path) -> None:
         self._directory = directory
         self._best_weights = best_weights
-        directory.mkdir(parents=True, exist_ok=True)
+        self._newest: str | None = None  # state.json, as it was written
+        with writing(directory):
+            directory.mkdir(parents=True, exist_ok=True)
 
     def save(self, model: Learner, state: TrainingState, *, is_best: bool) -> None:
-        """Saves the epoch that has just ended; the one before stays until the new one is whole.
+        """Saves a state; the one before stays.
 
         The best epoch's file holds the weights that were validated: the averages, where there are any.
+
+        Raises:
+            UserError: the disk is full, or cannot be written; the newest checkpoint is as it was.
         """
         last = self._directory / LAST_WEIGHTS
-        partial = self._directory / f"partial.{LAST_WEIGHTS}"
-        model.save_weights(partial)
-        state.weights_digest = _digest(partial)
+        partial, state.weights_digest = self._write_weights(model, last)
+        if is_best:
+            with model.weights_to_keep():
+                _, state.best_digest = self._write_weights(model, self._best_weights)
         state.random_state = [
             keras.ops.convert_to_numpy(variable).tolist() for variable in _random_variables(model)
         ]
-        if last.exists():
-            last.replace(self._directory / PREVIOUS_WEIGHTS)
-        partial.replace(last)
+        if self._newest is not None:
+            write_atomically(self._directory / PREVIOUS_STATE, self._newest, GO_ON)
+        with writing(last, GO_ON):
+            if last.exists():
+                last.replace(self._directory / PREVIOUS_WEIGHTS)
+            partial.replace(last)
+            _sync(self._directory)
+        text = _to_text(state)
+        write_atomically(self._directory / STATE, text, GO_ON)
+        self._newest = text
         if is_best:
-            best = self._directory / f"partial.{self._best_weights.name}"
-            with model.weights_to_keep():
-                model.save_weights(best)
-            best.replace(self._best_weights)
-        write_atomically(self._directory / STATE, json.dumps(asdict(state)))
+            self._put_best_in_place()
+        _sync(self._directory)
 
-    def restore(self, model: Learner) -> TrainingState:
-        """Loads the newest whole epoch into a learner, its optimiser built; a fresh state when no epoch has ended.
+    def restore(self, model: Learner, say: Callable[[str], None] = print) -> TrainingState:
+        """Loads the newest whole checkpoint into a learner, its optimiser built; a fresh state where none was made.
+
+        Args:
+            model: takes the weights.
+            say: is told what is damaged.
 
         Raises:
-            UserError: the weights that the state names are damaged or gone.
+            UserError: there are checkpoints, and none is whole.
         """
-        try:
-            state = TrainingState(**json.loads((self._directory / STATE).read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        found = [name for name in (STATE, PREVIOUS_STATE) if (self._directory / name).exists()]
+        if not found:
             return TrainingState()
-        except (ValueError, TypeError):
-            raise UserError(f"{self._directory / STATE}: is damaged; start anew with another --run-dir") from None
-        for name in (LAST_WEIGHTS, PREVIOUS_WEIGHTS):
-            path = self._directory / name
-            # A kill between renaming the weights and writing the state leaves the state's weights as "previous".
-            if path.exists() and _digest(path) == state.weights_digest:
-                model.load_weights(path)
-                for variable, value in zip(_random_variables(model), state.random_state, strict=True):
-                    variable.assign(value)
-                return state
+        for name in (STATE, PREVIOUS_STATE):
+            state = self._read_state(name)
+            weights = self._weights_of(state) if state else None
+            if state is None or weights is None:
+                continue
+            if name != STATE:
+                say(f"{self._directory}: the newest checkpoint is damaged or gone; going back to {state.place}")
+            model.load_weights(weights)
+            for variable, value in zip(_random_variables(model), state.random_state, strict=True):
+                variable.assign(value)
+            self._make_newest(_to_text(state), weights)
+            self._settle_best(state, say)
+            return state
         raise UserError(
-            f"{self._directory}: the weights of epoch {state.epoch} are damaged or gone; start anew with another "
-            "--run-dir"
+            f"{self._directory}: its checkpoints are damaged or gone ({', '.join(found)} and their weights); start "
+            "anew with another --run-dir"
         )
 
+    def _write_weights(self, model: Learner, path: Path) -> tuple[Path, str]:
+        """Writes them under a temporary name; returns that and their digest."""
+        content = _weights_file(model)
+        partial = path.with_name(f"{PARTIAL}{path.name}")
+        with writing(path, GO_ON):
+            try:
+                with partial.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                for leftover in self._directory.glob(f"{PARTIAL}*"):
+                    with contextlib.suppress(OSError):
+                        leftover.unlink()
+                raise
+        return partial, _digest_of(content)
 
-class CheckpointEpochs(keras.callbacks.Callback):
-    """After each epoch: extends the history, keeps the best weights, and stops when nothing improves."""
-
-    def __init__(self, checkpoints: Checkpoints, state: TrainingState, *, monitor: str, patience: int) -> None:
-        super().__init__()
-        self._checkpoints, self.state = checkpoints, state
-        self._monitor, self._patience = monitor, patience
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Saves the epoch; ``epoch`` counts from 0."""
-        state, row = self.state, {name: float(value) for name, value in (logs or {}).items()}
-        state.epoch = epoch + 1
-        state.history.append({"epoch": epoch + 1, **row})
-        value = row[self._monitor]
-        is_best = state.best_value is None or (
-            value < state.best_value if improves_downwards(self._monitor) else value > state.best_value
-        )
-        if is_best:
-            state.best_value, state.best_epoch = value, epoch + 1
-        self._checkpoints.save(self.model, state, is_best=is_best)
-        if state.epoch - state.best_epoch >= self._patience:
-            self.model.stop_training = True
+    def _put_best_in_place(self) -> None:
+        with writing(self._best_weights, GO_ON):
+            self._partial_best.replace(self._best_weights)
 
     @property
-    def is_exhausted(self) -> bool:
-        """Whether early stopping has ended the training, as far as the state tells."""
-        return self.state.epoch > 0 and self.state.epoch - self.state.best_epoch >= self._patience
+    def _partial_best(self) -> Path:
+        return self._best_weights.with_name(f"{PARTIAL}{self._best_weights.name}")
+
+    def _read_state(self, name: str) -> TrainingState | None:
+        try:
+            values = json.loads((self._directory / name).read_text(encoding="utf-8"))
+            # An earlier version has no digest.
+            digest = values.pop("digest", None)
+            if digest not in (None, _digest_of(json.dumps(values).encode())):
+                return None
+            return TrainingState(**values)
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
+
+    def _weights_of(self, state: TrainingState) -> Path | None:
+        for name in (LAST_WEIGHTS, PREVIOUS_WEIGHTS):
+            path = self._directory / name
+            if path.exists() and _digest(path) == state.weights_digest:
+                return path
+        return None
+
+    def _make_newest(self, text: str, weights: Path) -> None:
+        """Gives what was restored the newest's names: else the next one would replace it before it is whole."""
+        with writing(self._directory / LAST_WEIGHTS, GO_ON):
+            weights.replace(self._directory / LAST_WEIGHTS)
+        write_atomically(self._directory / STATE, text, GO_ON)
+        _sync(self._directory)
+        self._newest = text
+
+    def _settle_best(self, state: TrainingState, say: Callable[[str], None]) -> None:
+        """Has the best epoch's file be the one that the state means; else there is no best epoch yet."""
+        if not state.best_digest:  # no epoch has ended, or an earlier version made the checkpoint
+            return
+        if _has_digest(self._partial_best, state.best_digest):  # a kill came before its rename
+            self._put_best_in_place()
+        if not _has_digest(self._best_weights, state.best_digest):
+            say(
+                f"{self._best_weights}: is not epoch {state.best_epoch}'s (damaged, gone, or of an epoch that is "
+                "trained again); the best epoch is chosen among those that follow"
+            )
+            state.best_value, state.best_epoch, state.best_digest = None, 0, ""
+
+
+def _to_text(state: TrainingState) -> str:
+    """As JSON, with a digest of its own."""
+    values = asdict(state)
+    return json.dumps({**values, "digest": _digest_of(json.dumps(values).encode())})
+
+
+def _digest_of(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _weights_file(model: keras.Model) -> memoryview:
+    """What ``save_weights`` would write. In memory, as HDF5 ends the process with SIGSEGV where a disk is full."""
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
+    return content.getbuffer()
 
 
 def _random_variables(model: keras.Model) -> list[keras.Variable]:
@@ -134,3 +191,17 @@ def _random_variables(model: keras.Model) -> list[keras.Variable]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    return path.exists() and _digest(path) == digest
+
+
+def _sync(directory: Path) -> None:
+    """Has renames last through a loss of power, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -9,7 +9,6 @@ from sign_keras.config import TrainConfig
 from sign_keras.models.stages import with_stages
 from sign_keras.training.adversarial import AdversarialWeights, StartAdversarialWeights
 from sign_keras.training.averaging import ValidateAverages, WeightAverages
-from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
 from sign_keras.training.late_dropout import StartLateDropout
@@ -20,6 +19,7 @@ from sign_keras.training.optimizers import build_optimizer, decays, plan_weights
 from sign_keras.training.schedules import ConstantRate, LowerOnPlateau, build_schedule
 from sign_keras.training.stage_learning import StageLearning
 from sign_keras.training.stage_losses import StageLosses
+from sign_keras.training.state import TrainingState
 from tfrecords_tools.command_line import UserError
 
 # Of a model in stages: the layer in front of all of them.

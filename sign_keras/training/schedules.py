@@ -8,7 +8,7 @@ from keras import ops
 from keras.optimizers.schedules import CosineDecay, CosineDecayRestarts, LearningRateSchedule
 
 from sign_keras.config.training import PlateauConfig, ScheduleConfig, improves_downwards
-from sign_keras.training.checkpoints import TrainingState
+from sign_keras.training.state import TrainingState
 
 
 class ConstantRate(LearningRateSchedule):

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sign_keras.training.confusion import ConfusionCounts
+from sign_keras.training.event_files import PATTERN
 
 # Beyond that, names would be too small to read, and each cell is a few pixels.
 MOST_NAMED_GLOSSES = 40
@@ -32,11 +33,14 @@ class RunBoard(keras.callbacks.TensorBoard):
         self, directory: Path, *, config_yaml: str, glosses: Sequence[str], confusion: ConfusionCounts | None
     ) -> None:
         super().__init__(str(directory), write_graph=False)
+        self._is_new = not any(directory.rglob(PATTERN))
         self._config_yaml, self._glosses, self._confusion = config_yaml, list(glosses), confusion
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Writes the configuration."""
+        """Writes the configuration, unless a training that goes on has it."""
         super().on_train_begin(logs)
+        if not self._is_new:
+            return
         with self._train_writer.as_default():
             # Indented by four, Markdown leaves it as it is.
             tf.summary.text("config", "    " + self._config_yaml.replace("\n", "\n    "), step=0)
@@ -47,14 +51,23 @@ class RunBoard(keras.callbacks.TensorBoard):
         if self._confusion is not None:
             self._confusion.reset()
 
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Writes scalars by updates, unless validation was cut short."""
+        if not self.model.stop_evaluating:
+            super().on_test_end(logs)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Writes the epoch's scalars and its confusion matrix."""
+        """Writes the epoch's scalars and its confusion matrix, before a checkpoint says that the epoch has ended.
+
+        TensorFlow says nothing where a disk is full; the checkpoint does, and the epoch is then written once more.
+        """
         super().on_epoch_end(epoch, logs)
-        if self._confusion is None:
-            return
-        with self._val_writer.as_default():
-            image = draw_confusion(self._confusion.matrix, self._glosses)
-            tf.summary.image("confusion", image[np.newaxis], step=epoch)
+        if self._confusion is not None:
+            with self._val_writer.as_default():
+                image = draw_confusion(self._confusion.matrix, self._glosses)
+                tf.summary.image("confusion", image[np.newaxis], step=epoch)
+        for writer in (self._train_writer, self._val_writer):
+            writer.flush()
 
 
 def draw_confusion(matrix: np.ndarray, glosses: Sequence[str]) -> np.ndarray:

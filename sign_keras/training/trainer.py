@@ -1,6 +1,10 @@
 """Fitting a model for a run, from the start or from where it stopped."""
 
-from collections.abc import Callable
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -9,12 +13,18 @@ from sign_keras.config import NoSignConfig
 from sign_keras.data.dataset import Records
 from sign_keras.run import HISTORY_NAME, Run
 from sign_keras.training.callbacks import EpochTimes, HistoryCSV, Progress, StopOnNonFiniteLoss
-from sign_keras.training.checkpoints import CheckpointEpochs, Checkpoints, TrainingState
+from sign_keras.training.checkpoints import GO_ON, Checkpoints
+from sign_keras.training.epochs import run_epochs
+from sign_keras.training.event_files import forget_epochs
+from sign_keras.training.keeping import KeepCheckpoints
 from sign_keras.training.objectives import objective_of
 from sign_keras.training.recipe import prepare
+from sign_keras.training.signals import StopSignals
+from sign_keras.training.state import TrainingState
 from sign_keras.training.tensorboard import RunBoard
-from tfrecords_tools.command_line import UserError
+from tfrecords_tools.command_line import UserError, writing
 
+TENSORBOARD_NAME = "tensorboard"
 INSTEAD_OF_SEED_0 = 2**30
 
 
@@ -25,6 +35,7 @@ def train(
     *,
     resume: bool,
     until_epoch: int | None = None,
+    signals: StopSignals | None = None,
 ) -> TrainingState:
     """Trains a run's model over all visible devices; the best epoch's weights stay in its checkpoints.
 
@@ -35,14 +46,18 @@ def train(
         resume: go on from the newest checkpoint.
         until_epoch: stop after this epoch, as an interruption would: schedules still stretch over
             ``train.epochs``, and a training that is resumed ends where one without a stop does. None: no stop.
+        signals: say when to stop; None: nobody does.
 
     Raises:
         UserError: the validation split is empty, the configuration names what the model or the records do not have,
-            the loss became non-finite, a checkpoint is damaged.
+            the loss became non-finite, all checkpoints are damaged, something cannot be written.
+        Stopped: by a signal; all is saved.
     """
     config, glosses = run.config, run.label_map.glosses
     if not records.num_clips("validation"):
         raise UserError(f"{records.directory}: the validation split is empty; nothing could say when to stop")
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
     # tf.data's shuffle, whose seed is a tensor here, cannot stand beside a global seed of 0.
     keras.utils.set_random_seed(config.seed or INSTEAD_OF_SEED_0)
     keras.mixed_precision.set_dtype_policy(config.train.precision)
@@ -61,47 +76,66 @@ def train(
         learner = recipe.learner
         checkpoints = Checkpoints(run.best_weights.parent, run.best_weights)
         state = checkpoints.restore(learner) if resume else TrainingState()
-    epochs = CheckpointEpochs(
-        checkpoints, state, monitor=config.train.monitor, patience=config.train.early_stopping_patience
-    )
+    history = HistoryCSV(run.directory / HISTORY_NAME, state)
+    if resume:
+        history.write()
+        forget_epochs(run.directory / TENSORBOARD_NAME, state.epoch, updates)
+    keeping = KeepCheckpoints(checkpoints, state, config.train, updates, signals)
     print(
         f"{learner.name}: {learner.count_params():,} parameters, {devices} device(s), "
         f"batch {batch_size} over all of them, {config.train.precision}"
     )
     last_epoch = min(config.train.epochs, until_epoch or config.train.epochs)
-    if state.epoch >= last_epoch or epochs.is_exhausted:
+    if state.epoch >= last_epoch or keeping.is_exhausted:
+        if not state.best_epoch:
+            raise UserError(f"{run.best_weights}: is damaged or gone, and training has ended; start anew")
         print(f"training had ended at epoch {state.epoch} already")
         return state
-    if state.epoch:
-        print(f"going on after epoch {state.epoch}")
-    training = records.training_batches(config.data, batch_size, seed=config.seed, first_epoch=state.epoch)
-    validation = validation_batches(records, config.train.batch_size, config.data.no_sign)
-    learner.fit(
-        cut_evenly(training, devices),
-        validation_data=validation,
-        steps_per_epoch=updates,
-        initial_epoch=state.epoch,
-        epochs=last_epoch,
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-        callbacks=[
-            StopOnNonFiniteLoss(updates),
-            EpochTimes(config.train.learning_rates, config.train.learning_rate),
-            *recipe.callbacks_before_saving(),
-            RunBoard(
-                run.directory / "tensorboard",
-                config_yaml=config.to_yaml(),
-                glosses=glosses,
-                confusion=recipe.confusion,
-            ),
-            epochs,
-            *recipe.callbacks_after_saving(state),
-            HistoryCSV(run.directory / HISTORY_NAME, state),
-            Progress(epochs=last_epoch, steps_per_epoch=updates, state=state),
-        ],
+    if resume:
+        print(
+            f"going on after {state.place}" if state.epoch or state.batch else "no checkpoint yet: beginning anew"
+        )
+    training = records.training_batches(
+        config.data, batch_size, seed=config.seed, first_epoch=state.epoch, first_batch=state.batch
     )
+    with signals.between_steps() if signals else nullcontext(), _disk_errors(config.data.cache):
+        run_epochs(
+            learner,
+            cut_evenly(training, devices),
+            validation_batches(records, config.train.batch_size, config.data.no_sign),
+            state=state,
+            epochs=last_epoch,
+            batches_per_epoch=updates,
+            callbacks=[
+                StopOnNonFiniteLoss(updates),
+                EpochTimes(config.train.learning_rates, config.train.learning_rate, state),
+                *recipe.callbacks_before_saving(),
+                RunBoard(
+                    run.directory / TENSORBOARD_NAME,
+                    config_yaml=config.to_yaml(),
+                    glosses=glosses,
+                    confusion=recipe.confusion,
+                ),
+                keeping,
+                *recipe.callbacks_after_saving(state),
+                history,
+                Progress(epochs=last_epoch, steps_per_epoch=updates, state=state),
+            ],
+        )
     print(f"best epoch: {state.best_epoch} of {state.epoch} ({config.train.monitor} {state.best_value:.4f})")
     return state
+
+
+@contextmanager
+def _disk_errors(cache: str) -> Iterator[None]:
+    """``tf.data`` writes its cache by itself: a disk that is full is one line there too."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "No space left" not in error.message:
+            raise
+        with writing(Path(cache), GO_ON):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def updates_per_epoch(num_clips: int, batch_size: int, devices: int) -> int:

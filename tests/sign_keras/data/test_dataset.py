@@ -82,6 +82,9 @@ def test_training_batches_follow_from_seed_and_epoch_alone(records, config):
     batches = take(records.training_batches(config, 4, seed=1), 2 * per_epoch)
     assert_same(batches, take(records.training_batches(config, 4, seed=1), 2 * per_epoch))
     assert_same(batches[per_epoch:], take(records.training_batches(config, 4, seed=1, first_epoch=1), per_epoch))
+    for first_batch in (1, per_epoch):
+        later = records.training_batches(config, 4, seed=1, first_epoch=0, first_batch=first_batch)
+        assert_same(batches[first_batch:], take(later, 2 * per_epoch - first_batch))
     assert not np.array_equal(batches[0][0], batches[per_epoch][0])
     other = take(records.training_batches(config, 4, seed=2), per_epoch)
     assert any(not np.array_equal(a[0], b[0]) for a, b in zip(batches[:per_epoch], other, strict=True))

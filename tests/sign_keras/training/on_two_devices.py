@@ -13,10 +13,10 @@ import tensorflow as tf
 from sign_keras.config import FourStageCTCConfig
 from sign_keras.models import build_model
 from sign_keras.models.clip_inputs import ClipInput
-from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
 from sign_keras.training.stage_losses import StageLosses
+from sign_keras.training.state import TrainingState
 from tests.sign_keras.sentence_labels import packed
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, train_config, values

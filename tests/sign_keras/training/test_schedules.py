@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from sign_keras.training.checkpoints import TrainingState
 from sign_keras.training.schedules import LowerOnPlateau, build_schedule, plateau_share
+from sign_keras.training.state import TrainingState
 from tests.sign_keras.training.tiny_learning import train_config
 
 PEAK = 0.2

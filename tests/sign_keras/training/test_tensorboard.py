@@ -1,27 +1,17 @@
-from collections import defaultdict
-
 import numpy as np
 import tensorflow as tf
 
 from sign_keras.training.callbacks import EpochTimes
+from sign_keras.training.state import TrainingState
 from sign_keras.training.tensorboard import RunBoard, draw_confusion
+from tests.sign_keras.training.interrupted import events
 from tests.sign_keras.training.tiny_learning import GLOSSES, clips, fit, tiny_recipe
-
-
-def events(directory):
-    """``{tag: [(step, tensor)]}`` of all event files below a folder."""
-    found = defaultdict(list)
-    for path in sorted(directory.rglob("events.out.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                found[value.tag].append((event.step, tf.make_ndarray(value.tensor)))
-    return found
 
 
 def test_a_board_has_rates_confusion_and_configuration(tmp_path):
     recipe = tiny_recipe(learning_rates={"logits": 0.2}, learning_rate=0.05)
     board = RunBoard(tmp_path, config_yaml="name: tiny\nseed: 3", glosses=GLOSSES, confusion=recipe.confusion)
-    times = EpochTimes(recipe.config.learning_rates, recipe.config.learning_rate)
+    times = EpochTimes(recipe.config.learning_rates, recipe.config.learning_rate, TrainingState())
     validation = clips(5, seed=1)
     fit(recipe, epochs=2, validation_data=validation, callbacks=[times, board])
     found = events(tmp_path)

@@ -1,7 +1,6 @@
 import csv
 import json
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from sign_keras.run import Run
 from sign_keras.training.callbacks import StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import Checkpoints
 from sign_keras.training.trainer import cut_evenly, train, updates_per_epoch
+from tests.sign_keras.training.interrupted import KilledError, assert_same_training, die, events, killed_after
 from tfrecords_tools.command_line import UserError
 
 
@@ -42,18 +42,6 @@ def fit(run, records, *, resume=False, build=small_model, until_epoch=None):
     return train(run, records, build, resume=resume, until_epoch=until_epoch)
 
 
-class KilledError(Exception):
-    """Stands in for SIGKILL: nothing after it runs."""
-
-
-def contents(path):
-    """Every dataset of an HDF5 file, by its path."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
-    return found
-
-
 RECIPES = {
     "defaults": {"epochs": 2, "learning_rate": 0.01},
     "everything": {
@@ -79,41 +67,24 @@ RECIPES = {
 }
 
 
+# After how many saves each attempt is killed: within epochs, before validation, at an epoch's end.
+KILLS = {"defaults": [2, 1, 1], "everything": [1, 3, 1], "restarts": [2, 1, 4, 5]}
+
+
 @pytest.mark.parametrize("recipe", ["defaults", "everything", pytest.param("restarts", marks=pytest.mark.slow)])
-def test_a_resumed_training_ends_where_an_uninterrupted_one_does(recipe, tiny_config, tmp_path, monkeypatch):
-    """Killed after every epoch: weights, averages, optimiser state and history end bit for bit the same."""
-    config = tiny_config(train={"batch_size": 4, **RECIPES[recipe]})
-    epochs = config.train.epochs
+def test_a_resumed_training_ends_where_an_uninterrupted_one_does(recipe, tiny_config, tmp_path):
+    """Saved after every batch, and killed: weights, averages, optimiser state, history and board are the same."""
+    config = tiny_config(train={"batch_size": 4, "checkpoint_minutes": 1e-9, **RECIPES[recipe]})
     whole, records = start(config, tmp_path / "whole")
     fit(whole, records)
-
     broken, _ = start(config, tmp_path / "broken")
-    save = Checkpoints.save
-
-    def save_then_die(self, model, state, *, is_best):
-        save(self, model, state, is_best=is_best)
-        raise KilledError
-
-    monkeypatch.setattr(Checkpoints, "save", save_then_die)
-    for killed in range(epochs - 1):
-        with pytest.raises(KilledError):
-            fit(broken, records, resume=killed > 0)
-    monkeypatch.setattr(Checkpoints, "save", save)
-    assert fit(broken, records, resume=True).epoch == epochs
-
-    rows = [list(csv.DictReader((run.directory / "history.csv").open())) for run in (whole, broken)]
-    assert [float(row["epoch"]) for row in rows[1]] == list(range(1, epochs + 1))
-    for row, other in zip(*rows, strict=True):
-        assert row | {"seconds": ""} == other | {"seconds": ""}
-    for name in ("last", "best"):
-        expected, found = (contents(run.best_weights.with_name(f"{name}.weights.h5")) for run in (whole, broken))
-        assert expected.keys() == found.keys()
-        for key, value in expected.items():
-            np.testing.assert_array_equal(value, found[key], err_msg=key)
+    assert killed_after(KILLS[recipe], lambda resume: fit(broken, records, resume=resume)) == len(KILLS[recipe])
+    assert_same_training(whole, broken)
     if recipe == "everything":
-        rates = [float(row["learning_rate"]) for row in rows[0]]
+        rows = list(csv.DictReader((whole.directory / "history.csv").open()))
+        rates = [float(row["learning_rate"]) for row in rows]
         assert rates[1:] == pytest.approx([0.02, 0.01])  # no epoch is 10 better than the one before
-        ratios = [float(row["learning_rate_logits"]) / rate for row, rate in zip(rows[0], rates, strict=True)]
+        ratios = [float(row["learning_rate_logits"]) / rate for row, rate in zip(rows, rates, strict=True)]
         assert ratios == pytest.approx([2.5] * 3)
 
 
@@ -125,9 +96,25 @@ def test_a_paused_training_ends_where_one_without_a_pause_does(tiny_config, tmp_
     paused, _ = start(config, tmp_path / "paused")
     assert fit(paused, records, until_epoch=1).epoch == 1
     assert fit(paused, records, resume=True, until_epoch=9).epoch == 2
-    expected, found = (contents(run.best_weights.with_name("last.weights.h5")) for run in (whole, paused))
-    for key, value in expected.items():
-        np.testing.assert_array_equal(value, found[key], err_msg=key)
+    assert_same_training(whole, paused)
+
+
+def test_an_epoch_that_is_on_the_board_and_not_saved_is_there_once(tiny_config, tmp_path, monkeypatch):
+    """Killed between TensorBoard's write and the checkpoint's; nothing is saved within epochs."""
+    config = tiny_config(train={"batch_size": 8, "epochs": 1, "checkpoint_minutes": None})
+    run, records = start(config, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", die)
+        with pytest.raises(KilledError):
+            fit(run, records)
+    assert [step for step, _ in events(run.directory)["epoch_loss"]] == [0, 0]  # training, validation
+    fit(run, records, resume=True)
+    found = events(run.directory)
+    assert {tag: len(values) for tag, values in found.items()} == dict.fromkeys(found, 2) | {
+        tag: 1
+        for tag in found
+        if tag in ("config", "confusion", "epoch_learning_rate", "epoch_seconds") or "vs_iterations" in tag
+    }
 
 
 def test_the_best_epochs_file_holds_the_averages_that_were_validated(tiny_config, tmp_path):
@@ -187,6 +174,16 @@ def test_a_stage_that_there_is_not_is_one_line(tiny_config, tmp_path):
         fit(run, records, build=lambda: build_model(run.config.model, run.clip_input, 3))
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_deterministic_operations_are_asked_for(wanted, tiny_config, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: asked.append(True))
+    run, records = start(tiny_config(train={"deterministic": wanted, "freeze": ["nothing"]}), tmp_path / "run")
+    with pytest.raises(UserError, match="no such stage"):
+        fit(run, records)
+    assert asked == [True] * wanted
+
+
 def test_training_leaves_what_the_design_names(tiny_config, tmp_path):
     run, records = start(tiny_config(), tmp_path / "run")
     fit(run, records)
@@ -225,7 +222,7 @@ def test_damaged_weights_are_noticed(tiny_config, tmp_path):
     fit(run, records)
     last = run.directory / "checkpoints" / "last.weights.h5"
     last.write_bytes(last.read_bytes()[:-1000])
-    with pytest.raises(UserError, match="damaged or gone"):
+    with pytest.raises(UserError, match=r"damaged or gone.*start anew"):
         fit(run, records, resume=True)
 
 

@@ -1,0 +1,65 @@
+"""Where a training stands, beside its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import keras
+import tensorflow as tf
+
+
+@dataclass
+class TrainingState:
+    """What a training knows beside its weights.
+
+    Attributes:
+        epoch: epochs that have ended.
+        batch: batches of the next one that have been learnt from.
+        best_value: of the monitored quantity; None before the first epoch.
+        best_epoch: when that was, from 1; 0 where there is none.
+        history: one row an epoch, as in ``history.csv``.
+        weights_digest: SHA-256 of the weights file that belongs to it.
+        best_digest: likewise of the best epoch's file.
+        random_state: of every seed generator (dropout has one); Keras leaves these out of its weights files.
+        metrics: within an epoch, what its metrics have counted so far: each variable's values, one a device.
+        seconds: how long the epoch has taken so far.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    best_value: float | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    weights_digest: str = ""
+    best_digest: str = ""
+    random_state: list[list[int]] = field(default_factory=list)
+    metrics: list[list] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """In words."""
+        return f"epoch {self.epoch + 1}, batch {self.batch}" if self.batch else f"epoch {self.epoch}"
+
+
+def metric_values(model: keras.Model) -> list[list]:
+    """What a model's metrics have counted, as ``TrainingState`` has it."""
+    return [
+        [keras.ops.convert_to_numpy(part).tolist() for part in _of_devices(model, variable)]
+        for variable in model.metrics_variables
+    ]
+
+
+def set_metrics(model: keras.Model, values: Sequence[Sequence]) -> None:
+    """Has a model's metrics go on from there; on other devices than before, the first takes all."""
+    for variable, saved in zip(model.metrics_variables, values, strict=True):
+        parts = _of_devices(model, variable)
+        if len(parts) != len(saved):
+            # What metrics count is summed over devices.
+            total = tf.reduce_sum(tf.constant(saved, parts[0].dtype), axis=0)
+            saved = [total, *[tf.zeros_like(total)] * (len(parts) - 1)]
+        for part, value in zip(parts, saved, strict=True):
+            part.assign(value)
+
+
+def _of_devices(model: keras.Model, variable: keras.Variable) -> Sequence[tf.Variable]:
+    return model.distribute_strategy.experimental_local_results(variable.value)
