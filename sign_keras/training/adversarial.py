@@ -52,8 +52,13 @@ class AdversarialWeights:
         gradient = ops.cast(gradient, weight.dtype)
         # By its largest value first: squares of scaled gradients leave the range of float32.
         gradient = ops.divide_no_nan(gradient, ops.max(ops.absolute(gradient)))
-        direction = ops.divide_no_nan(gradient, ops.norm(gradient))
-        return weight.value + self._delta * ops.norm(weight.value) * direction
+        direction = ops.divide_no_nan(gradient, _length(gradient))
+        return weight.value + self._delta * _length(weight.value) * direction
+
+
+def _length(values: Any) -> Any:
+    """Euclidean; ``ops.norm`` takes no more than two axes, and kernels of convolutions have up to five."""
+    return ops.norm(ops.reshape(values, (-1,)))
 
 
 class StartAdversarialWeights(keras.callbacks.Callback):

@@ -153,3 +153,13 @@ def test_it_learns_in_mixed_precision():
         keras.mixed_precision.set_dtype_policy("float32")
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
+
+
+def test_kernels_of_convolutions_are_moved_by_a_share_of_their_length():
+    rng = np.random.default_rng(0)
+    kernel = keras.Variable(rng.normal(size=(3, 3, 2, 4)), name="kernel")
+    gradient = rng.normal(size=kernel.shape).astype(np.float32)
+    [moved] = AdversarialWeights(AdversarialWeightsConfig(delta=0.1)).perturb([kernel], [gradient])
+    before = np.array(kernel)
+    expected = before + 0.1 * np.linalg.norm(before) * gradient / np.linalg.norm(gradient)
+    np.testing.assert_allclose(moved, expected, rtol=1e-5)
