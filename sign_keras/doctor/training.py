@@ -23,8 +23,6 @@ WIDE_GAP = 0.15  # of top-1, training less validation
 RISEN = 1.15  # validation loss at the end by its lowest
 SPIKE = 1.5  # an epoch's loss by the lowest before it
 NEAR_CHANCE = 1.5
-LARGE_WAIT = 0.1  # of an epoch's time
-DEAD = 1e-4  # a stage's gradient by the longest stage's
 UNEVEN = 5.0  # clips of the most frequent gloss by those of the rarest
 FEW_CLIPS = 30
 LEAST_SUPPORT = 3
@@ -98,8 +96,6 @@ def look_at_training(training: Training) -> list[Finding]:
         unlearnt_glosses,
         imbalance,
         validation_size,
-        gradients,
-        input_wait,
     )
     return [finding for look in looks for finding in look(training)]
 
@@ -267,46 +263,3 @@ def validation_size(training: Training) -> list[Finding]:
         return [Finding("ok", what)]
     step = f"one clip is {100 / split.clips:.0f} points" if split.clips else "there was none"
     return [Finding("note", f"{what}: {step}", "more clips of more signers there, or train.monitor: val_loss")]
-
-
-def gradients(training: Training) -> list[Finding]:
-    """Stages that no gradient reaches, or that drown the others."""
-    prefix = "gradient_norm_"
-    norms = {
-        name.removeprefix(prefix): training.at_the_end(name) for name in training.history if name.startswith(prefix)
-    }
-    norms = {stage: norm for stage, norm in norms.items() if np.isfinite(norm)}
-    if not norms:
-        return []
-    longest = max(norms.values())
-    dead = {stage: norm for stage, norm in norms.items() if norm <= DEAD * longest}
-    if dead:
-        listed = ", ".join(f"{stage} {norm:.1e}" for stage, norm in dead.items())
-        return [
-            Finding(
-                "problem",
-                f"hardly any gradient reaches {listed}, where the longest is {longest:.1e}",
-                "a higher rate for these (train.learning_rates), less dropout behind them, other activations; or "
-                "train.freeze them",
-            )
-        ]
-    shortest = min(norms.values())
-    return [Finding("ok", f"gradients of {len(norms)} stages, from {shortest:.1e} to {longest:.1e} at the end")]
-
-
-def input_wait(training: Training) -> list[Finding]:
-    """Whether updates wait for clips."""
-    share = training.at_the_end("input_wait")
-    if not np.isfinite(share):
-        return []
-    what = f"{100 * share:.0f} % of an epoch's time went by between updates, waiting for clips"
-    if share <= LARGE_WAIT:
-        return [Finding("ok", what)]
-    return [
-        Finding(
-            "note",
-            what,
-            "data.cache: memory (or a folder), smaller stored frames (convert's short_side), fewer kinds of "
-            "augmentation, more CPU cores beside the GPU",
-        )
-    ]

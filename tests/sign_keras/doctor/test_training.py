@@ -28,9 +28,6 @@ def well_trained(*overrides, **columns):
         "top1": 0.9 - 0.8 * fall,
         "val_loss": np.append(0.4 + 2 * fall[:-2], [0.42, 0.42]),
         "val_top1": 0.85 - 0.8 * fall,
-        "gradient_norm_lstm": np.full(EPOCHS, 0.5),
-        "gradient_norm_logits": np.full(EPOCHS, 0.1),
-        "input_wait": np.full(EPOCHS, 0.02),
     }
     config = load_config(Path("configs/cnn_lstm.yaml"), ["train.epochs=20", *overrides])
     glosses = {"hello": 20, "no": 20, "yes": 16}
@@ -160,24 +157,6 @@ def test_few_validation_clips():
     ((level, what),) = findings(doctor.validation_size, training)
     assert level == "note"
     assert what.endswith("20 validation clips of 2 signers: one clip is 5 points")
-
-
-def test_a_stage_without_gradient():
-    ((level, what),) = findings(doctor.gradients, well_trained(gradient_norm_lstm=np.full(EPOCHS, 1e-7)))
-    assert (level, what) == ("problem", "hardly any gradient reaches lstm 1.0e-07, where the longest is 1.0e-01")
-
-
-def test_waiting_for_clips():
-    ((level, what),) = findings(doctor.input_wait, well_trained(input_wait=np.full(EPOCHS, 0.4)))
-    assert (level, what[:4]) == ("note", "40 %")
-
-
-def test_what_a_run_has_not_recorded_is_not_judged():
-    training = well_trained()
-    for name in ("gradient_norm_lstm", "gradient_norm_logits", "input_wait"):
-        del training.history[name]
-    assert not findings(doctor.gradients, training)
-    assert not findings(doctor.input_wait, training)
 
 
 def test_a_run_directory(tmp_path, tiny_config, tiny_records, run_main):
