@@ -29,6 +29,7 @@ NETWORKS = {"mobilenet_v2": "MobileNetV2", "mobilenet_v2_points": "MobileNetV2"}
 NETWORK_NAME = "mobilenet_v2"
 INSTEAD = {"qat": "int8 or dynamic", "pruned": "float16 or dynamic, which are smaller than none, too"}
 FRAMES_COMPARED = 8
+LEARNING_RATES = {"qat": 3e-5, "pruned": 1e-3}
 
 
 def check_fine_tuning(method: str, config: "Config") -> None:
@@ -66,7 +67,9 @@ def fine_tuned_backbone(
     Raises:
         UserError: the same network in the other Keras answers otherwise, or its process is no more.
     """
-    settings, backbone = config.export.fine_tuning, config.model
+    settings = config.export.fine_tuning.model_dump()
+    settings["learning_rate"] = settings["learning_rate"] or LEARNING_RATES[method]
+    backbone = config.model
     assert isinstance(backbone, BackboneSettings)  # check_fine_tuning has seen it
     network = next(layer for layer in model._flatten_layers() if _is_network(layer))
     work = FineTuningWork(
@@ -77,14 +80,14 @@ def fine_tuned_backbone(
         outputs=tuple(tensor._keras_history.operation.name for tensor in network.outputs),
         examples=str(examples),
         seed=config.seed,
-        **settings.model_dump(),
+        **settings,
     )
     before = weights_by_layer(network)
     tuned = _fine_tune(work, before, _expected(network, examples), progress)
     set_weights_by_layer(network, tuned.weights)
     try:
         yield {
-            **settings.model_dump(exclude={"sparsity"} if method == "qat" else set()),
+            **{name: value for name, value in settings.items() if name != "sparsity" or method == "pruned"},
             "error_before": tuned.error_before,
             "error_after": tuned.error_after,
             "zeros": tuned.zeros,
