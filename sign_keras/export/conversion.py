@@ -16,6 +16,7 @@ import numpy as np
 from sign_keras.export.fine_tuning_work import FineTuned, FineTuningWork, Weights
 from sign_keras.inference.info import NEW
 from tfrecords_tools.command_line import quiet_stderr
+from tfrecords_tools.processes import start_pool
 
 MESSAGE_CHARACTERS = 300
 ONNX_OPSET = 17
@@ -23,13 +24,14 @@ ONNX_OPSET = 17
 
 @contextlib.contextmanager
 def elsewhere(**environment: str) -> Iterator[loky.ProcessPoolExecutor]:
-    """A process without a GPU: a converter can take its own down, and here that would be the training's.
+    """A process without a GPU: a converter can take its own down, and here that would be the training's. It ends
+    with this one.
 
     Args:
         environment: variables of that process.
     """
     quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    pool = loky.ProcessPoolExecutor(max_workers=1, env={**quiet, **environment})
+    pool = start_pool(1, {**quiet, **environment})
     try:
         yield pool
     finally:
