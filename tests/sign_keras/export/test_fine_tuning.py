@@ -9,6 +9,7 @@ import pydantic
 import pytest
 
 from sign_keras.config import CNNLSTMConfig, ExportConfig
+from sign_keras.data.dataset import Records
 from sign_keras.export import export_run, fine_tuning
 from sign_keras.export.fine_tuning import (
     check_fine_tuning,
@@ -20,7 +21,20 @@ from sign_keras.export.fine_tuning_work import FineTuned, frames_to_learn_from, 
 from sign_keras.export.representative import write_representative_clips
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.models.backbones import build_backbone
+from sign_keras.run import Run
+from tests.sign_keras.export.tiny_export import make_run
 from tfrecords_tools.command_line import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    run: Run
+    records: Records
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_records):
+    return Trained(*make_run(tiny_records, tiny_records.parent / "exports" / "runs" / "tiny"))
 
 
 def with_settings(run, export=None, **model):
@@ -34,37 +48,37 @@ def with_settings(run, export=None, **model):
 
 
 @pytest.mark.parametrize(("method", "instead"), [("qat", "int8 or dynamic"), ("pruned", "float16 or dynamic")])
-def test_other_backbones_are_refused_before_anything_is_written(exports, tmp_path, method, instead):
-    run = with_settings(exports.run, backbone="resnet50_v2", backbone_width=1)
+def test_other_backbones_are_refused_before_anything_is_written(trained, tmp_path, method, instead):
+    run = with_settings(trained.run, backbone="resnet50_v2", backbone_width=1)
     expected = (
         rf"^--quantization {method}: fine-tunes frame backbones \(model.backbone: mobilenet_v2, "
         rf"mobilenet_v2_points\), and this run has resnet50_v2; choose {instead}"
     )
     with pytest.raises(UserError, match=expected):
-        export_run(run, ["tflite"], ["none", method], records=exports.records, output_dir=tmp_path)
+        export_run(run, ["tflite"], ["none", method], records=trained.records, output_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_without_frames_are_refused(exports):
+def test_models_without_frames_are_refused(trained):
     class Keypoints:
         architecture = "keypoint_transformer"
 
-    config = exports.run.config.model_copy(update={"model": Keypoints()})
+    config = trained.run.config.model_copy(update={"model": Keypoints()})
     with pytest.raises(UserError, match=r"this run has none \(keypoint_transformer\); choose int8 or dynamic$"):
         check_fine_tuning("qat", config)
 
 
 @pytest.mark.parametrize("method", ["qat", "pruned"])
-def test_training_records_are_needed(exports, tmp_path, method):
+def test_training_records_are_needed(trained, tmp_path, method):
     with pytest.raises(UserError, match=rf"^--quantization {method}: learns from the run's training records, and "):
-        export_run(exports.run, ["tflite"], [method], output_dir=tmp_path)
+        export_run(trained.run, ["tflite"], [method], output_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_packages_are_named(exports, monkeypatch):
+def test_missing_packages_are_named(trained, monkeypatch):
     monkeypatch.setattr(fine_tuning, "NEEDED", ("keras", "no_such_package"))
     with pytest.raises(UserError, match=r"not installed: no_such_package; .*pip install 'sign_keras\[qat\]'"):
-        check_fine_tuning("qat", exports.run.config)
+        check_fine_tuning("qat", trained.run.config)
 
 
 @pytest.mark.parametrize("settings", [{"sparsity": 1}, {"steps": 0}, {"learning_rate": 0}, {"epochs": 3}])
@@ -74,16 +88,16 @@ def test_settings_are_checked(settings):
 
 
 @pytest.fixture
-def examples(exports, tmp_path):
-    write_representative_clips(exports.records, 9, 1, tmp_path / "examples")
+def examples(trained, tmp_path):
+    write_representative_clips(trained.records, 9, 1, tmp_path / "examples")
     return tmp_path / "examples"
 
 
-def test_the_backbone_has_other_weights_within_the_context_alone(exports, examples, monkeypatch):
-    artefact = RunArtefact(exports.run)
+def test_the_backbone_has_other_weights_within_the_context_alone(trained, examples, monkeypatch):
+    artefact = RunArtefact(trained.run)
     network = artefact.model.get_layer("frame_features").inner.get_layer("mobilenet_v2")
     before = weights_by_layer(network)
-    inputs, _, _ = next(exports.records.evaluation_batches("train", 3).as_numpy_iterator())
+    inputs, _, _ = next(trained.records.evaluation_batches("train", 3).as_numpy_iterator())
     answers = artefact.logits(inputs)
     asked = {}
 
@@ -92,7 +106,7 @@ def test_the_backbone_has_other_weights_within_the_context_alone(exports, exampl
         return FineTuned(weights={name: [0.5 * value for value in values] for name, values in weights.items()})
 
     monkeypatch.setattr(fine_tuning, "_fine_tune", halve)
-    run = with_settings(exports.run, {"fine_tuning": {"steps": 12}})
+    run = with_settings(trained.run, {"fine_tuning": {"steps": 12}})
 
     def use_and_fail():
         with fine_tuned_backbone(artefact.model, "pruned", run.config, examples) as report:
@@ -111,12 +125,12 @@ def test_the_backbone_has_other_weights_within_the_context_alone(exports, exampl
     assert asked["expected"][0].shape == (min(8, len(held_out_frames(examples))), 1, 1, 1280)
 
 
-def test_all_that_points_are_made_of_stays_what_it_is(exports, examples, monkeypatch):
+def test_all_that_points_are_made_of_stays_what_it_is(trained, examples, monkeypatch):
     asked = []
     monkeypatch.setattr(
         fine_tuning, "_fine_tune", lambda work, weights, *_: asked.append(work) or FineTuned(weights=weights)
     )
-    run = with_settings(exports.run, backbone="mobilenet_v2_points")
+    run = with_settings(trained.run, backbone="mobilenet_v2_points")
     backbone = build_backbone("mobilenet_v2_points", 32, 32, width_multiplier=0.35, weights="none")
     with fine_tuned_backbone(backbone, "qat", run.config, examples) as report:
         assert "sparsity" not in report
@@ -151,36 +165,34 @@ def test_real_frames_are_learned_from_and_others_are_held_out(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["qat", "pruned"])
-def test_fine_tuning_brings_a_backbone_back_to_what_it_gave(exports, tmp_path, method):
-    settings = {
-        "steps": 80,
-        "batch_size": 8,
-        "learning_rate": 1e-3 if method == "pruned" else 1e-4,
-        "sparsity": 0.6,
-    }
+def test_fine_tuning_brings_a_backbone_back_to_what_it_gave(trained, tmp_path):
     run = with_settings(
-        exports.run,
+        trained.run,
         {
             "min_top1_agreement": 0,
             "max_accuracy_loss": 1,
             "representative_clips": 9,
-            "fine_tuning": settings,
+            "fine_tuning": {"steps": 60, "batch_size": 8, "sparsity": 0.6},
         },
     )
-    (path,) = export_run(run, ["tflite"], [method], records=exports.records, output_dir=tmp_path, progress=False)
-    assert path == tmp_path / "tflite" / f"tiny_{method}.tflite"
-    report = json.loads(path.with_suffix(".json").read_text())
-    found = report["fine_tuning"]
-    assert 0 < found["error_after"] < found["error_before"]
-    if method == "qat":
-        assert report["operator_classes"]["int8"] > 10 * report["operator_classes"]["float"]
-        return
-    assert found["zeros"] == pytest.approx(0.6, abs=0.01)
-    assert zeros_of_1x1_convolutions(path) == pytest.approx(0.6, abs=0.01)
-    assert zeros_of_1x1_convolutions(exports.tflite) < 0.01
-    of_run = json.loads(exports.tflite.with_suffix(".json").read_text())
-    assert report["zipped_bytes"] < 0.85 * of_run["zipped_bytes"]
+    paths = export_run(
+        run,
+        ["tflite"],
+        ["none", "qat", "pruned"],
+        records=trained.records,
+        output_dir=tmp_path,
+        progress=False,
+    )
+    assert [path.name for path in paths] == ["tiny.tflite", "tiny_qat.tflite", "tiny_pruned.tflite"]
+    plain, qat, pruned = (json.loads(path.with_suffix(".json").read_text()) for path in paths)
+    assert plain["fine_tuning"] is None
+    for report in (qat, pruned):
+        assert 0 < report["fine_tuning"]["error_after"] < report["fine_tuning"]["error_before"]
+    assert qat["operator_classes"]["int8"] > 10 * qat["operator_classes"]["float"]
+    assert pruned["fine_tuning"]["zeros"] == pytest.approx(0.6, abs=0.01)
+    assert zeros_of_1x1_convolutions(paths[2]) == pytest.approx(0.6, abs=0.01)
+    assert zeros_of_1x1_convolutions(paths[0]) < 0.01
+    assert pruned["zipped_bytes"] < 0.85 * plain["zipped_bytes"]
 
 
 def zeros_of_1x1_convolutions(path):
