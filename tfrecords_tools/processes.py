@@ -4,13 +4,16 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 
 import loky
 
 PARENT_CHECK_SECONDS = 1.0
 
 
-def start_pool(workers: int | None = None) -> loky.ProcessPoolExecutor:
+def start_pool(
+    workers: int | None = None, environment: Mapping[str, str] | None = None
+) -> loky.ProcessPoolExecutor:
     """A pool whose processes end with this one, even when it is killed.
 
     loky rather than multiprocessing: its workers do not import the caller's main module (and TensorFlow with it),
@@ -19,9 +22,13 @@ def start_pool(workers: int | None = None) -> loky.ProcessPoolExecutor:
 
     Args:
         workers: processes; by default one a core.
+        environment: variables that are theirs alone.
     """
     return loky.ProcessPoolExecutor(
-        max_workers=workers or loky.cpu_count(), initializer=_start_worker, initargs=(os.getpid(),)
+        max_workers=workers or loky.cpu_count(),
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+        env=None if environment is None else dict(environment),
     )
 
 

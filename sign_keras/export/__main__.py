@@ -95,8 +95,9 @@ def summarise(path: Path) -> str:
         agreement, clips = validation["top1_agreement"], validation["clips"]
         if validation["accuracy"] is not None:
             accuracy = f", top-1 {validation['accuracy']:.3f} (run {validation['accuracy_of_run']:.3f})"
+    zipped = f" ({report['zipped_bytes'] / 1e6:.1f} MB zipped)" if report["quantization"] == "pruned" else ""
     return (
-        f"{path}: {report['size_bytes'] / 1e6:.1f} MB, {times}, differs by up to "
+        f"{path}: {report['size_bytes'] / 1e6:.1f} MB{zipped}, {times}, differs by up to "
         f"{parity['max_probability_difference']:.1e}, same top answer on {agreement:.0%} of {clips} clips{accuracy}"
     )
 

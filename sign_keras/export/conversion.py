@@ -4,24 +4,34 @@ Light to import: in that process TensorFlow is loaded with its chatter silenced,
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import loky
+import numpy as np
 
+from sign_keras.export.fine_tuning_work import FineTuned, FineTuningWork, Weights
 from sign_keras.inference.info import NEW
 from tfrecords_tools.command_line import quiet_stderr
+from tfrecords_tools.processes import start_pool
 
 MESSAGE_CHARACTERS = 300
 ONNX_OPSET = 17
 
 
 @contextlib.contextmanager
-def elsewhere() -> Iterator[loky.ProcessPoolExecutor]:
-    """A process without a GPU: a converter can take its own down, and here that would be the training's."""
-    pool = loky.ProcessPoolExecutor(max_workers=1, env={"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"})
+def elsewhere(**environment: str) -> Iterator[loky.ProcessPoolExecutor]:
+    """A process without a GPU: a converter can take its own down, and here that would be the training's. It ends
+    with this one.
+
+    Args:
+        environment: variables of that process.
+    """
+    quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    pool = start_pool(1, {**quiet, **environment})
     try:
         yield pool
     finally:
@@ -102,6 +112,24 @@ def convert_to_onnx(directory: str, path: str, signature: str) -> str:
     return ""
 
 
+def fine_tune_elsewhere(
+    work: FineTuningWork, weights: Weights, expected: list[np.ndarray], progress: bool
+) -> FineTuned:
+    """Fine-tunes a frame backbone; of processes with TF_USE_LEGACY_KERAS=1.
+
+    Args:
+        work: what to do.
+        weights: the run's.
+        expected: what the run's network makes of the first frames of ``held_out_frames``, by output.
+        progress: whether to show a bar where there is a terminal.
+    """
+    terminal = os.dup(2) if progress else None
+    with quiet_stderr():
+        from sign_keras.export.legacy_keras import fine_tune
+
+        return fine_tune(work, weights, expected, terminal)
+
+
 def _as_where(context: Any, node: Any, name: str, arguments: Any) -> Any:
     """tf2onnx blends by products, in which a missing landmark, NaN, spoils what is chosen in its place."""
     del context, name, arguments
@@ -126,8 +154,6 @@ def _in_8_bits(converter: Any, examples: Path) -> bytes:
 
 def _examples(folder: Path) -> Iterator[dict[str, Any]]:
     """Batches of one, by input."""
-    import numpy as np
-
     inputs = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     for clip in range(len(next(iter(inputs.values())))):
         yield {name: np.array(values[clip : clip + 1]) for name, values in inputs.items()}

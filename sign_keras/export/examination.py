@@ -3,6 +3,7 @@
 import datetime
 import json
 import platform
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from sign_keras.export.parity import (
     latency_ms,
     step_latency_ms,
 )
-from sign_keras.export.targets import Target
+from sign_keras.export.targets import FROM_RECORDS, Target
 from sign_keras.export.validation import Answers, check_quantized, compare_answers, validation_answers
 from sign_keras.inference.artefact import Artefact
 from sign_keras.inference.loading import load_artefact
@@ -49,8 +50,13 @@ class Examination:
     def _answers(self, artefact: Artefact, records: "Records") -> Answers:
         return validation_answers(artefact, records, self.config.validation_clips)
 
-    def examine(self, target: Target, scratch: Path) -> None:
+    def examine(self, target: Target, scratch: Path, fine_tuning: dict[str, Any] | None = None) -> None:
         """Writes the report of an export below ``scratch``.
+
+        Args:
+            target: the export.
+            scratch: where it is.
+            fine_tuning: what the report is to say of that.
 
         Raises:
             UserError: it does not pass.
@@ -76,6 +82,7 @@ class Examination:
             "format": target.format,
             "quantization": target.quantization,
             "size_bytes": sum(_size(scratch / part) for part in target.paths if (scratch / part).exists()),
+            "zipped_bytes": len(zlib.compress(path.read_bytes(), 9)) if target.format == "tflite" else None,
             "inputs": {name: [str(clip.dtype), *clip.shape[1:]] for name, clip in self.golden.inputs.items()},
             "parity": parity.model_dump(),
             "parity_of_step": None if streamed is None else streamed.model_dump(),
@@ -84,7 +91,10 @@ class Examination:
             "validation_limits": None
             if is_exact
             else self.config.model_dump(include={"min_top1_agreement", "max_accuracy_loss"}),
-            "representative_clips": self.config.representative_clips if target.quantization == "int8" else None,
+            "representative_clips": self.config.representative_clips
+            if target.quantization in FROM_RECORDS
+            else None,
+            "fine_tuning": fine_tuning,
             "latency_ms": self._latency(artefact, path, target),
             "threads": loky.cpu_count(),
             **_ops(path, target),

@@ -6,11 +6,11 @@ Light to import: what needs TensorFlow is imported when the work begins.
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from sign_keras.export.targets import Target, plan
+from sign_keras.export.targets import FINE_TUNED, FROM_RECORDS, Target, plan
 from tfrecords_tools.command_line import UserError
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def export_run(
         run: the training.
         formats: any of ``targets.FORMATS``.
         quantization: of the TFLite files; any of ``targets.QUANTIZATIONS``.
-        records: opened with the run's sampling and inputs; their validation clips are the golden ones, and ``int8``
-            takes its ranges from their training clips.
+        records: opened with the run's sampling and inputs; their validation clips are the golden ones, and
+            ``targets.FROM_RECORDS`` take ranges from their training clips, or learn from them.
         output_dir: where ``savedmodels``, ``tflite`` and ``onnx`` are.
         progress: whether to show a bar where there is a terminal.
 
@@ -62,9 +62,9 @@ def export_run(
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output_dir) as scratch, tf.device("/CPU:0"):
         reference = RunArtefact(run)
         examination = Examination(run, reference, records)
-        _write_candidates(targets, Path(scratch), reference, records)
+        fine_tuning = _write_candidates(targets, Path(scratch), reference, records, progress)
         for target in tqdm(targets, desc="checking exports", disable=None if progress else True):
-            examination.examine(target, Path(scratch))
+            examination.examine(target, Path(scratch), fine_tuning.get(target.quantization))
         for target in targets:
             _publish(target, Path(scratch), output_dir)
     return [output_dir / target.path for target in targets]
@@ -76,17 +76,28 @@ def _check_needs(targets: Sequence[Target], run: "Run", records: "Records | None
         from sign_keras.export.onnx_file import check_packages
 
         check_packages()
-    if records is None and any(target.quantization == "int8" for target in targets):
-        raise UserError(
-            f"--quantization int8: takes the ranges of values from the run's training records, and "
-            f"{run.config.records.directory} does not hold them; put them there, or choose another --quantization"
-        )
+    for quantization in (target.quantization for target in targets if target.quantization in FROM_RECORDS):
+        if quantization in FINE_TUNED:
+            from sign_keras.export.fine_tuning import check_fine_tuning
+
+            check_fine_tuning(quantization, run.config)
+        if records is None:
+            takes = "learns from" if quantization in FINE_TUNED else "takes the ranges of values from"
+            raise UserError(
+                f"--quantization {quantization}: {takes} the run's training records, and "
+                f"{run.config.records.directory} does not hold them; put them there, or choose another "
+                "--quantization"
+            )
 
 
 def _write_candidates(
-    targets: Sequence[Target], scratch: Path, reference: "RunArtefact", records: "Records | None"
-) -> None:
-    """Writes every export below ``scratch``, each with its description inside."""
+    targets: Sequence[Target],
+    scratch: Path,
+    reference: "RunArtefact",
+    records: "Records | None",
+    progress: bool,
+) -> dict[str, dict[str, Any]]:
+    """Writes every export below ``scratch``, each with its description inside; see ``_write_tflite_candidates``."""
     from sign_keras.inference.info import add_to_onnx, add_to_saved_model
 
     for target in targets:
@@ -102,26 +113,36 @@ def _write_candidates(
             for path in write_onnx(reference.model, scratch / target.path, reference.step_model):
                 add_to_onnx(path, reference.info)
     files = {target.quantization: scratch / target.path for target in targets if target.format == "tflite"}
-    if files:
-        _write_tflite_candidates(files, scratch, reference, records)
+    return _write_tflite_candidates(files, scratch, reference, records, progress) if files else {}
 
 
 def _write_tflite_candidates(
-    files: dict[str, Path], scratch: Path, reference: "RunArtefact", records: "Records | None"
-) -> None:
+    files: dict[str, Path], scratch: Path, reference: "RunArtefact", records: "Records | None", progress: bool
+) -> dict[str, dict[str, Any]]:
+    """Returns what was fine-tuned, by quantization, for the reports."""
     from sign_keras.export.representative import write_representative_clips
     from sign_keras.export.tflite import write_tflite
     from sign_keras.export.tflite_metadata import add_tflite_metadata
     from sign_keras.inference.info import add_to_tflite
 
     examples = scratch / "representative"
-    if "int8" in files and records is not None:
-        config = reference.run.config
+    config = reference.run.config
+    if records is not None and any(quantization in FROM_RECORDS for quantization in files):
         write_representative_clips(records, config.export.representative_clips, config.seed, examples)
-    write_tflite(reference.model, files, reference.step_model, examples)
+    fine_tuning: dict[str, dict[str, Any]] = {}
+    for method in (method for method in FINE_TUNED if method in files):
+        from sign_keras.export.fine_tuning import fine_tuned_backbone
+
+        with fine_tuned_backbone(reference.model, method, config, examples, progress=progress) as report:
+            write_tflite(reference.model, {method: files[method]}, reference.step_model, examples)
+        fine_tuning[method] = report
+    others = {quantization: path for quantization, path in files.items() if quantization not in FINE_TUNED}
+    if others:
+        write_tflite(reference.model, others, reference.step_model, examples)
     for path in files.values():
         add_tflite_metadata(path, reference.info)
         add_to_tflite(path, reference.info)
+    return fine_tuning
 
 
 def _publish(target: Target, scratch: Path, output_dir: Path) -> None:

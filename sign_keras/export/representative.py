@@ -28,7 +28,7 @@ def write_representative_clips(records: "Records", count: int, seed: int, folder
     held = records.num_clips("train")
     if not held:
         raise UserError(
-            f"{records.directory}: split 'train' is empty; --quantization int8 takes the ranges of values from it"
+            f"{records.directory}: split 'train' is empty; --quantization int8, qat and pruned need its clips"
         )
     chosen = np.sort(np.random.default_rng(seed).permutation(held)[:count])
     folder.mkdir()

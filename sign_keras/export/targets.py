@@ -11,6 +11,10 @@ from tfrecords_tools.command_line import UserError
 
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 QUANTIZATIONS: tuple[str, ...] = get_args(Quantization)
+# What a file holds whose weights were fine-tuned for it, by quantization.
+FINE_TUNED = {"qat": "int8", "pruned": "none"}
+# These need training clips.
+FROM_RECORDS = ("int8", *FINE_TUNED)
 # Folder and suffix by format.
 PLACES = {"savedmodel": ("savedmodels", ""), "tflite": ("tflite", ".tflite"), "onnx": ("onnx", ".onnx")}
 

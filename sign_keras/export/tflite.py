@@ -19,6 +19,7 @@ from loky.process_executor import BrokenProcessPool
 from sign_keras.export.conversion import convert_saved_model, elsewhere
 from sign_keras.export.recurrence import recurrence_for_export
 from sign_keras.export.saved_model import write_saved_model
+from sign_keras.export.targets import FINE_TUNED
 from tfrecords_tools.command_line import UserError
 
 
@@ -34,24 +35,26 @@ def write_tflite(
         model: see ``write_saved_model``.
         paths: file to write by quantization: ``none`` (float32), ``float16`` (weights stored in half), ``dynamic``
             (weights in 8 bits, activations quantized as they come), ``int8`` (both in 8 bits, by ranges seen
-            beforehand; inputs and logits as in the others; recurrent layers unrolled).
-        step_model: see ``write_saved_model``; a file of ``int8`` takes whole clips alone.
-        examples: of ``int8``: a folder that ``write_representative_clips`` wrote.
+            beforehand; inputs and logits as in the others; recurrent layers unrolled), ``qat`` (as ``int8``) and
+            ``pruned`` (as ``none``): the weights that these need are the model's already.
+        step_model: see ``write_saved_model``; a file in full 8 bits takes whole clips alone.
+        examples: of full 8 bits: a folder that ``write_representative_clips`` wrote.
 
     Raises:
         UserError: the converter refuses the model or crashes, or a file would need ops that are not builtin.
     """
+    held = {quantization: FINE_TUNED.get(quantization, quantization) for quantization in paths}
     with tempfile.TemporaryDirectory() as scratch:
         looped, unrolled = Path(scratch) / "looped", Path(scratch) / "unrolled"
-        if set(paths) - {"int8"}:
+        if set(held.values()) - {"int8"}:
             with recurrence_for_export(model, unrolled=False):
                 write_saved_model(model, looped, batch_size=1, step_model=step_model)
-        if "int8" in paths:
+        if "int8" in held.values():
             with recurrence_for_export(model, unrolled=True):
                 write_saved_model(model, unrolled, batch_size=1)
         with elsewhere() as pool:
             for quantization, path in paths.items():
-                directory = unrolled if quantization == "int8" else looped
+                directory = unrolled if held[quantization] == "int8" else looped
                 _convert(pool, directory, path, quantization, examples)
 
 
@@ -59,7 +62,8 @@ def _convert(
     pool: loky.ProcessPoolExecutor, directory: Path, path: Path, quantization: str, examples: Path | None
 ) -> None:
     where = f"tflite ({quantization})"
-    work = pool.submit(convert_saved_model, str(directory), str(path), quantization, str(examples or ""))
+    held = FINE_TUNED.get(quantization, quantization)
+    work = pool.submit(convert_saved_model, str(directory), str(path), held, str(examples or ""))
     try:
         fault = work.result()
     except BrokenProcessPool:
