@@ -239,6 +239,8 @@ def imbalance(training: Training) -> list[Finding]:
         return []
     rarest, frequent = min(glosses, key=glosses.__getitem__), max(glosses, key=glosses.__getitem__)
     ratio = glosses[frequent] / glosses[rarest]
+    if ratio == 1:
+        return [Finding("ok", f"each gloss has {glosses[rarest]} training clips")]
     what = f"'{frequent}' has {glosses[frequent]} training clips, '{rarest}' {glosses[rarest]}"
     train = training.config.train
     remedied = train.logit_adjustment or train.class_weights != "none" or training.config.data.oversample

@@ -148,6 +148,9 @@ def test_imbalance_and_its_remedies():
         "'hello' has 20 training clips, 'rare' 2: 10 times as many, and nothing makes up for it",
     )
     assert uneven("train.logit_adjustment=1")[0] == "ok"
+    even = well_trained()
+    even.info.splits["train"].glosses.update(hello=16, no=16)
+    assert findings(doctor.imbalance, even) == [("ok", "each gloss has 16 training clips")]
     assert uneven("data.oversample=0.5")[0] == "ok"
 
 
