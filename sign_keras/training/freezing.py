@@ -36,7 +36,7 @@ class Freezing:
         ):
             self._check(field, names)
         for name in config.freeze:
-            model.get_layer(name).trainable = False
+            _set_learning(model.get_layer(name), False)
 
     def _check(self, field: str, names: Iterable[str]) -> None:
         known = stage_names(self._model)
@@ -54,7 +54,7 @@ class Freezing:
     def ever_learning(self) -> list[keras.Variable]:
         """Weights that learn at some time, in the model's order."""
         for name in self._begins:
-            self._model.get_layer(name).trainable = True
+            _set_learning(self._model.get_layer(name), True)
         variables = list(self._model.trainable_variables)
         self._learning = set(self._begins)
         return variables
@@ -64,7 +64,7 @@ class Freezing:
         learning = {name for name, begin in self._begins.items() if epoch >= begin}
         changed = sorted(learning ^ self._learning, key=list(self._begins).index)
         for name in changed:
-            self._model.get_layer(name).trainable = name in learning
+            _set_learning(self._model.get_layer(name), name in learning)
         self._learning = learning
         if not self._model.trainable_variables:
             raise UserError(
@@ -72,6 +72,16 @@ class Freezing:
                 f"{self._model.name} are {', '.join(stage_names(self._model))}"
             )
         return changed
+
+
+def _set_learning(stage: keras.Layer, learns: bool) -> None:
+    """Freezes or unfreezes a stage and all within.
+
+    TensorFlow's objects skip assigning what an attribute has already: a stage that counts as learning, around a
+    backbone that a configuration froze, would leave the backbone as it is.
+    """
+    stage.trainable = not learns
+    stage.trainable = learns
 
 
 class UnfreezeStages(keras.callbacks.Callback):

@@ -1,9 +1,11 @@
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
-from tests.sign_keras.training.tiny_learning import fit, tiny_model, tiny_recipe, values
+from sign_keras.training.freezing import Freezing
+from tests.sign_keras.training.tiny_learning import fit, tiny_model, tiny_recipe, train_config, values
 from tfrecords_tools.command_line import UserError
 
 
@@ -87,3 +89,18 @@ def test_something_has_to_learn():
         UserError, match=r"leave nothing that learns in epoch 1; the stages of tiny are stem, layer1"
     ):
         tiny_recipe(freeze=["stem", "logits"], unfreeze={2: ["layer1"]})
+
+
+def test_a_stage_around_a_backbone_that_was_frozen_begins_to_learn():
+    """``model.backbone_trainable: false`` freezes what is within a stage, which itself still counts as learning."""
+    backbone = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)], name="backbone")
+    backbone.trainable = False
+    inputs = keras.Input((3, 6))
+    maps = keras.layers.TimeDistributed(backbone, name="maps")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(maps))
+    freezing = Freezing(model, train_config(unfreeze={2: ["maps"]}))
+    assert len(freezing.ever_learning()) == 4
+    freezing.set_epoch(1)
+    assert len(model.trainable_variables) == 2
+    freezing.set_epoch(2)
+    assert len(model.trainable_variables) == 4
