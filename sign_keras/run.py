@@ -22,6 +22,7 @@ from tfrecords_tools.label_map import LabelMap
 
 CONFIG_NAME = "config.yaml"
 ENVIRONMENT_NAME = "environment.json"
+CHECKPOINTS_NAME = "checkpoints"
 HISTORY_NAME = "history.csv"
 METRICS_NAME = "metrics.json"
 CONFUSION_MATRIX_NAME = "confusion_matrix.png"
@@ -58,7 +59,7 @@ class Run:
     @property
     def best_weights(self) -> Path:
         """Weights of the best epoch by ``train.monitor``."""
-        return self.directory / "checkpoints" / "best.weights.h5"
+        return self.directory / CHECKPOINTS_NAME / "best.weights.h5"
 
     @classmethod
     def create(cls, directory: Path, config: Config, label_map: LabelMap, info: DatasetInfo) -> "Run":

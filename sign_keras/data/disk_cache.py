@@ -8,13 +8,9 @@ import hashlib
 from pathlib import Path
 from typing import IO
 
-from tfrecords_tools.command_line import UserError, writing
+from tfrecords_tools.command_line import writing
 from tfrecords_tools.dataset_info import DatasetInfo
-
-try:
-    import fcntl
-except ImportError:  # Windows: nothing tells a process that fills them from one that was killed
-    fcntl = None  # type: ignore[assignment]
+from tfrecords_tools.journal import folder_lock
 
 # Locks by what they lock; the system lifts them when this process ends, however it ends.
 _held: dict[Path, IO[str]] = {}
@@ -38,19 +34,11 @@ def claim_cache(folder: Path, info: DatasetInfo, split: str) -> Path:
     lock_path = folder / f".{prefix.name}.lock"
     with writing(lock_path):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_path.open("w")
-    if fcntl is not None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise UserError(
-                f"data.cache={folder}: another training is filling it; wait for its first epoch to end, or name "
-                "another folder"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-    _held[prefix] = lock
+    _held[prefix] = folder_lock(
+        lock_path,
+        f"data.cache={folder}: another training is filling it; wait for its first epoch to end, or name another "
+        "folder",
+    )
     if not _is_whole(prefix):
         for leftover in folder.glob(f"{prefix.name}*"):
             leftover.unlink()

@@ -235,11 +235,16 @@ def _memory() -> int:
 def shipped_weights(folder: Path) -> list[Finding]:
     """Whether the pre-trained backbones that come with the package are there and whole."""
     files = sorted(folder.glob("*.weights.h5"))
-    broken = [path.name for path in files if path.read_bytes()[: len(HDF5_MAGIC)] != HDF5_MAGIC]
+    broken = [path.name for path in files if not _is_hdf5(path)]
     if not files or broken:
         found = f"{', '.join(broken)} in {folder}: no weights" if broken else f"{folder}: no weights there"
         return [Finding("problem", found, "git checkout -- sign_keras/models/weights, or install the package anew")]
     return [Finding("ok", f"weights that come with it: {', '.join(path.name for path in files)}")]
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
 
 
 def network(host: str) -> Finding:

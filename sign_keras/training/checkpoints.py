@@ -139,7 +139,7 @@ class Checkpoints:
     def _weights_of(self, state: TrainingState) -> Path | None:
         for name in (LAST_WEIGHTS, PREVIOUS_WEIGHTS):
             path = self._directory / name
-            if path.exists() and _digest(path) == state.weights_digest:
+            if _has_digest(path, state.weights_digest):
                 return path
         return None
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sign_keras.run import CHECKPOINTS_NAME
 from sign_keras.studies.trainings import WRITTEN_BY_EVALUATION, Training, check_run, time_taken, train
+from sign_keras.training.checkpoints import STATE
 from sign_keras.tuning.plan import Plan
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.journal import folder_lock, write_atomically
@@ -113,7 +115,7 @@ def _read_state(run: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not there, or damaged.
     """
-    path = run / "checkpoints" / "state.json"
+    path = run / CHECKPOINTS_NAME / STATE
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         return {
