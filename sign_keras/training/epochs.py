@@ -1,6 +1,8 @@
 """The loop over epochs and their batches, from wherever a training stands."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,6 +37,7 @@ def run_epochs(
         list(callbacks), model=learner, verbose=0, epochs=epochs, steps=batches_per_epoch
     )
     batches = iter(learner.distribute_strategy.experimental_distribute_dataset(training))
+    step = FetchedStep(learner, batches.element_spec)
     # Metrics have their variables from a first batch on.
     learner._maybe_symbolic_build(data_batch=next(iter(validation)))
     learner.stop_training = False
@@ -48,7 +51,12 @@ def run_epochs(
         called.on_epoch_begin(epoch)
         for batch in range(state.batch, batches_per_epoch):
             called.on_train_batch_begin(batch)
-            called.on_train_batch_end(batch, learner.train_function(batches))
+            # What is blocked here is time in which nothing is learnt. Steps on a GPU run on after they were
+            # called, but callbacks have read the loss of the one before, and so waited for its end.
+            begun = time.perf_counter()
+            data = next(batches)
+            state.waited += time.perf_counter() - begun
+            called.on_train_batch_end(batch, step(data))
         logs = dict(learner.get_metrics_result())
         validated = learner.evaluate(validation, callbacks=called, return_dict=True)
         logs |= {f"val_{name}": value for name, value in validated.items()}
@@ -56,3 +64,30 @@ def run_epochs(
         if learner.stop_training:
             break
     called.on_train_end(logs)
+
+
+class FetchedStep:
+    """A learner's training step on a batch that was fetched before, so that fetching can be timed by itself.
+
+    Keras's ``train_function`` takes any iterator over batches, as its ``train_on_batch`` does; of ``tf.data``'s it
+    fetches within its graph. Here a graph with the dataset's own shapes goes around it, or else a last batch with
+    fewer clips would have the step traced once more.
+
+    Args:
+        learner: compiled; where its ``train_function`` is made anew, so is this.
+        spec: of a batch over all devices.
+    """
+
+    def __init__(self, learner: Learner, spec: Any) -> None:
+        self._learner, self._spec = learner, spec
+        self._traced_of: Callable[[Any], Any] | None = None
+
+    def __call__(self, data: Any) -> Any:
+        """What the step logs."""
+        train_function = self._learner.train_function
+        if self._traced_of is not train_function:
+            self._traced_of = train_function
+            self._step = tf.function(
+                lambda data: train_function(iter([data])), input_signature=[self._spec], autograph=False
+            )
+        return self._step(data)

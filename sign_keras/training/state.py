@@ -22,6 +22,7 @@ class TrainingState:
         random_state: of every seed generator (dropout has one); Keras leaves these out of its weights files.
         metrics: within an epoch, what its metrics have counted so far: each variable's values, one a device.
         seconds: how long the epoch has taken so far.
+        waited: how many of these seconds the next batch was waited for.
     """
 
     epoch: int = 0
@@ -34,6 +35,7 @@ class TrainingState:
     random_state: list[list[int]] = field(default_factory=list)
     metrics: list[list] = field(default_factory=list)
     seconds: float = 0.0
+    waited: float = 0.0
 
     @property
     def place(self) -> str:
