@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from sign_keras.training.callbacks import INPUT_BOUND, EpochTimes, Progress
-from sign_keras.training.epochs import FetchedStep, run_epochs
+from sign_keras.training.epochs import TimedStep, run_epochs
 from sign_keras.training.state import TrainingState, metric_values
 from tests.sign_keras.training.tiny_learning import clips, tiny_recipe, values
 
@@ -42,19 +42,19 @@ def run(recipe, training, state, epochs=1, batches_per_epoch=3):
     return rows
 
 
-def test_a_step_on_fetched_batches_is_the_step_and_is_traced_once():
-    """The last batch has fewer clips; Keras's own step, which fetches by itself, ends at the same weights."""
+def test_a_timed_step_is_the_step_and_is_traced_once():
+    """The last batch has fewer clips; Keras's own step ends at the same weights."""
     traced = []
     ends = []
-    for fetched in (True, False):
+    for timed in (True, False):
         learner = tiny_recipe().learner
         train_step = learner.train_step
-        learner.train_step = lambda data, *, kind=fetched, step=train_step: (traced.append(kind), step(data))[1]
+        learner.train_step = lambda data, *, kind=timed, step=train_step: (traced.append(kind), step(data))[1]
         learner.make_train_function()
         iterator = iter(batches())
-        step = FetchedStep(learner, batches().element_spec)
+        step = TimedStep(learner, iterator)
         for _ in range(3):
-            logs = step(next(iterator)) if fetched else learner.train_function(iterator)
+            logs = step()[0] if timed else learner.train_function(iterator)
         assert int(learner.optimizer.iterations) == 3
         assert np.isfinite(float(logs["loss"]))
         ends.append(values(learner.variables))
@@ -66,12 +66,11 @@ def test_a_step_on_fetched_batches_is_the_step_and_is_traced_once():
 def test_a_step_that_is_made_anew_is_used():
     learner = tiny_recipe().learner
     learner.make_train_function()
-    step = FetchedStep(learner, batches().element_spec)
-    data = next(iter(batches()))
-    step(data)
+    step = TimedStep(learner, iter(batches()))
+    step()
     learner.train_step = lambda data: {"loss": tf.constant(7.0)}
     learner.make_train_function(force=True)
-    assert float(step(data)["loss"]) == 7
+    assert float(step()[0]["loss"]) == 7
 
 
 def test_waiting_for_batches_is_measured():
