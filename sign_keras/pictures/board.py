@@ -3,6 +3,7 @@
 All of it is of the best epoch, in a folder of its own that is written anew each time.
 """
 
+import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -89,7 +90,10 @@ def flat_settings(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
 
 def _write_mistakes(mistakes: list[Mistake], step: int) -> None:
     width = max(mistake.picture.shape[1] for mistake in mistakes)
-    pictures = [np.pad(found.picture, ((0, 0), (0, width - found.picture.shape[1]), (0, 0))) for found in mistakes]
+    pictures = [
+        np.pad(found.picture, ((0, 0), (0, width - found.picture.shape[1]), (0, 0)), constant_values=255)
+        for found in mistakes
+    ]
     tf.summary.image(
         "mistakes",
         np.stack(pictures),
@@ -111,7 +115,8 @@ def _write_keyframes(artefact: RunArtefact, records: Records, step: int) -> None
         assert clip.layout is not None
         points = clip.inputs["keypoints"][0, : clip.num_frames]
         tiles = draw_skeletons(points, np.zeros(points.shape[:2]), clip.layout, clip.aspect)
-    for picture in (frame_scores(clip, reading.keyframes), strip(clip, tiles, reading.keyframes)):
+    frames = dataclasses.replace(strip(clip, tiles, reading.keyframes), title="Frames, kept and dropped")
+    for picture in (frame_scores(clip, reading.keyframes), frames):
         tf.summary.image(
             f"keyframes/{picture.name}", as_image(picture)[np.newaxis], step=step, description=clip.name
         )

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sign_keras.data.dataset import Records
 from sign_keras.metrics import Predictions
+from sign_keras.reporting.findings import percent
 from sign_keras.reporting.frames import clip_pictures
 
 MOST_MISTAKES = 16
@@ -54,7 +55,7 @@ def surest_mistakes(
         media_id, signer = predictions.media_ids[clip], predictions.signers[clip]
         if media_id not in strips:
             continue
-        said = f"said {glosses[predicted[clip]]}, {100 * probabilities[clip]:.0f} %"
+        said = f"said {glosses[predicted[clip]]}, {percent(float(probabilities[clip]))}"
         caption = f"signed {glosses[predictions.labels[clip]]}; {said}"
         whole = f"{caption}{f'; signer {signer}' if signer else ''}; {media_id}"
         found.append(Mistake(whole, _captioned(strips[media_id], caption)))

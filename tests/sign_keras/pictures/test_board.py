@@ -8,6 +8,7 @@ from sign_keras.data.dataset import Records
 from sign_keras.metrics import Predictions
 from sign_keras.pictures.board import flat_settings, show_best_epoch
 from sign_keras.pictures.mistakes import BAR, MOST_MISTAKES, surest_mistakes
+from sign_keras.reporting.findings import percent
 from sign_keras.scoring import evaluate_artefact
 from tests.sign_keras.training.interrupted import events
 from tfrecords_tools.clips import SamplingSpec
@@ -51,8 +52,8 @@ def test_the_surest_mistakes_come_first_and_are_not_too_many(tiny_keypoint_recor
     mistakes = surest_mistakes(all_wrong(found), records, "train", records.label_map.glosses)
     assert len(mistakes) == MOST_MISTAKES < len(names)
     signed, said = (records.label_map.glosses[label] for label in (labels[-1], (labels[-1] + 1) % 3))
-    sure = 100 * np.exp(1 + (len(names) - 1) / len(names)) / (np.exp(1 + (len(names) - 1) / len(names)) + 2)
-    assert mistakes[0].caption == f"signed {signed}; said {said}, {sure:.0f} %; signer anna; {names[-1]}"
+    sure = np.exp(1 + (len(names) - 1) / len(names)) / (np.exp(1 + (len(names) - 1) / len(names)) + 2)
+    assert mistakes[0].caption == f"signed {signed}; said {said}, {percent(sure)}; signer anna; {names[-1]}"
     for mistake in mistakes:
         assert mistake.picture.shape[0] == STRIP_HEIGHT + BAR
         assert (mistake.picture[:BAR].min(axis=(0, 1)) < 100).all()  # letters
