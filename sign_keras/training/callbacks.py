@@ -116,7 +116,9 @@ class HistoryCSV(keras.callbacks.Callback):
             self._path.unlink(missing_ok=True)
             return
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(self._state.history[0]), lineterminator="\n", restval="")
+        # Epochs that an earlier version trained may lack columns.
+        names = dict.fromkeys(name for row in self._state.history for name in row)
+        writer = csv.DictWriter(table, list(names), lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(self._state.history)
         write_atomically(self._path, table.getvalue(), GO_ON)

@@ -52,8 +52,11 @@ def metric_values(model: keras.Model) -> list[list]:
 
 
 def set_metrics(model: keras.Model, values: Sequence[Sequence]) -> None:
-    """Has a model's metrics go on from there; on other devices than before, the first takes all."""
-    for variable, saved in zip(model.metrics_variables, values, strict=True):
+    """Has a model's metrics go on from there; on other devices than before, the first takes all.
+
+    What an earlier version did not count, the last of them, begins where the epoch goes on.
+    """
+    for variable, saved in zip(model.metrics_variables[: len(values)], values, strict=True):
         parts = _of_devices(model, variable)
         if len(parts) != len(saved):
             # What metrics count is summed over devices.

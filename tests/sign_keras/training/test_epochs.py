@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sign_keras.training.callbacks import INPUT_BOUND, EpochTimes, Progress
+from sign_keras.training.callbacks import INPUT_BOUND, EpochTimes, HistoryCSV, Progress
 from sign_keras.training.epochs import TimedStep, run_epochs
 from sign_keras.training.state import TrainingState, metric_values
 from tests.sign_keras.training.tiny_learning import clips, tiny_recipe, values
@@ -99,3 +99,17 @@ def test_much_waiting_is_said(share, capsys):
     progress.on_epoch_end(0, logs | {"input_wait": share})
     said = capsys.readouterr().out
     assert said.endswith("7 s, 34% of training spent waiting for clips\n" if share > INPUT_BOUND else "7 s\n")
+
+
+def test_an_epoch_of_an_earlier_version_goes_on(tmp_path):
+    """It counted no gradients, and its rows lack the columns of them."""
+    recipe = tiny_recipe()
+    run(recipe, batches(12), TrainingState())
+    values_before = metric_values(recipe.learner)[: -len(recipe.learner.gradient_norms.variables)]
+    old = {"epoch": 1.0, "loss": 2.0}
+    state = TrainingState(epoch=1, batch=2, seconds=1.0, metrics=values_before, history=[old])
+    ((logs, _, _),) = run(recipe, batches(12), state, epochs=2)
+    assert np.isfinite(logs["loss"])
+    state.history.append({"epoch": 2.0, "loss": 1.0, "input_wait": 0.5})
+    HistoryCSV(tmp_path / "history.csv", state).write()
+    assert (tmp_path / "history.csv").read_text() == "epoch,loss,input_wait\n1.0,2.0,\n2.0,1.0,0.5\n"
