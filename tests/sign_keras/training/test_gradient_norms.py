@@ -33,7 +33,7 @@ def by_hand(model, first=0, last=12, l2=0.0):
     return np.sqrt([sum(of_stage.values()), *of_stage.values()])
 
 
-@pytest.mark.parametrize("accumulate_steps", [1, 3])
+@pytest.mark.parametrize("accumulate_steps", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_lengths_are_those_of_the_whole_updates_gradient_before_clipping(accumulate_steps):
     expected = by_hand(without_batch_statistics(), l2=0.01)
     recipe = tiny_recipe(
@@ -81,6 +81,7 @@ def test_a_loss_scale_is_taken_out_and_what_it_leaves_out_does_not_count():
     assert np.isnan([history[name][0] for name in NAMES]).all()
 
 
+@pytest.mark.slow
 def test_adversarial_gradients_are_those_of_the_update():
     plain = fit(tiny_recipe(batch_size=12)).history["gradient_norm"][0]
     worse = fit(tiny_recipe(batch_size=12, adversarial_weights={"delta": 0.3})).history["gradient_norm"][0]
