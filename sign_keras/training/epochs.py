@@ -42,7 +42,7 @@ def run_epochs(
     learner.stop_training = False
     learner.make_train_function()
     called.on_train_begin()
-    logs = {}
+    logs: dict[str, Any] = {}
     for epoch in range(state.epoch, epochs):
         learner.reset_metrics()
         if state.batch:
