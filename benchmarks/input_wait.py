@@ -1,4 +1,4 @@
-"""How long training waits for its records: the share of a traced span in which the next batch was waited for.
+"""How long training waits for its records: ``input_wait`` of ``history.csv`` beside what a trace says.
 
     python benchmarks/input_wait.py --config configs/mp_words_conv_transformer.yaml
 
@@ -11,7 +11,7 @@ import argparse
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from sign_keras.quiet import quiet_tensorflow
@@ -24,13 +24,14 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2  # noqa: E402
 from sign_keras.config import load_config  # noqa: E402
 from sign_keras.data.dataset import Records  # noqa: E402
 from sign_keras.models import build_model, input_names  # noqa: E402
+from sign_keras.reporting.charts import read_history  # noqa: E402
 from sign_keras.run import HISTORY_NAME, Run  # noqa: E402
 from sign_keras.training.trainer import train  # noqa: E402
 from tfrecords_tools.settings import add_overrides  # noqa: E402
 
 HOST = "/host:CPU"
-# A step of Keras's training loop, and the operators in which it gets its batch, as a trace calls them.
-STEP = "multi_step_on_iterator"
+# A step of the training loop (training.epochs), and the operators that get its batch, as a trace calls them.
+STEP = "timed_step"
 WAITS = ("IteratorGetNextAsOptionalOp::DoCompute", "IteratorGetNextOp::DoCompute")
 
 
@@ -53,7 +54,11 @@ def main() -> None:
         tracer.join()
         (trace,) = Path(folder).rglob("*.xplane.pb")
         count, seconds, waited = measure(trace)
-    print(f"{count} steps in {seconds:.2f} s, {waited:.4f} s of them waiting for batches: {waited / seconds:.2%}")
+        said = read_history(run.directory / HISTORY_NAME)["input_wait"][-1]
+    print(
+        f"{count} steps in {seconds:.2f} s, {waited:.4f} s of them waiting for batches: {waited / seconds:.2%}; "
+        f"{said:.2%} in the whole epoch, by history.csv"
+    )
 
 
 def trace_after_first_epoch(history: Path, folder: Path, seconds: float) -> None:
@@ -65,15 +70,22 @@ def trace_after_first_epoch(history: Path, folder: Path, seconds: float) -> None
 
 
 def measure(trace: Path) -> tuple[int, float, float]:
-    """Steps in a trace, the seconds that they took, and how many of these they waited for batches."""
+    """Steps in a trace, the seconds that they took, and how many of these they waited for them."""
     space = xplane_pb2.XSpace.FromString(trace.read_bytes())
     (plane,) = (plane for plane in space.planes if plane.name == HOST)
-    count, seconds = Counter[str](), Counter[str]()
-    for event in (event for line in plane.lines for event in line.events):
-        name = plane.event_metadata[event.metadata_id].name
-        count[name] += 1
-        seconds[name] += event.duration_ps / 1e12
-    return count[STEP], seconds[STEP], sum(seconds[wait] for wait in WAITS)
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line, event in ((every, event) for every in plane.lines for event in every.events):
+        begins = line.timestamp_ns / 1e9 + event.offset_ps / 1e12
+        spans[plane.event_metadata[event.metadata_id].name].append((begins, begins + event.duration_ps / 1e12))
+    steps = spans[STEP]
+    # Validation asks for its batches likewise, outside of these steps.
+    waits = [
+        last - first
+        for name in WAITS
+        for first, last in spans[name]
+        if any(begins <= first and last <= ends for begins, ends in steps)
+    ]
+    return len(steps), sum(ends - begins for begins, ends in steps), sum(waits)
 
 
 if __name__ == "__main__":

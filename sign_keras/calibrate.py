@@ -4,6 +4,7 @@
 """
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,10 +75,13 @@ def calibrate_run(
     directory: Path,
     config: EvaluateConfig,
     no_sign: NoSignConfig | None,
-) -> Confidence:
+) -> "tuple[Confidence, Predictions]":
     """Calibrates a run, and writes ``confidence.json`` and ``embeddings.npz`` into its directory.
 
     Arguments are those of ``answer``, and the directory.
+
+    Returns:
+        What was found, and what the run says of validation clips, at the temperature that was found.
     """
     recording = Recording(artefact)
     answers = answer(recording, records, config, no_sign)
@@ -88,7 +92,7 @@ def calibrate_run(
     if answers.made_up is not None:
         labels = np.append(labels, np.full(len(answers.made_up), answers.no_sign))
     Embeddings(np.concatenate(recording.embeddings)[: len(labels)], labels).save(directory)
-    return confidence
+    return confidence, dataclasses.replace(answers.validation, temperature=confidence.temperature)
 
 
 def answer(
@@ -259,7 +263,7 @@ def main() -> int:
     records = Records.open(
         arguments.records or run.config.records.directory, artefact.sampling, artefact.input_names
     )
-    confidence = calibrate_run(artefact, records, run.directory, config, run.config.data.no_sign)
+    confidence, _ = calibrate_run(artefact, records, run.directory, config, run.config.data.no_sign)
     print(describe(confidence))
     return SUCCESS
 

@@ -71,7 +71,8 @@ def main() -> int:
     from sign_keras.inference.run_artefact import RunArtefact
 
     artefact = RunArtefact(run)
-    print(describe(calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)))
+    confidence, _ = calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)
+    print(describe(confidence))
     return SUCCESS
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a fault
 
     from sign_keras.data.dataset import Records
     from sign_keras.inference.run_artefact import RunArtefact
+    from sign_keras.metrics import Predictions
     from sign_keras.run import Run
 
 COMMAND = "python -m sign_keras.train"
@@ -84,7 +85,7 @@ def run_experiment(
     from sign_keras.models import build_model, input_names
     from sign_keras.models.four_stage_ctc import GLOSS_TABLE
     from sign_keras.run import CONFIG_NAME
-    from sign_keras.training.trainer import train
+    from sign_keras.training.trainer import TENSORBOARD_NAME, train
 
     model = config.model
     inputs = input_names(model, config.sampling)
@@ -113,10 +114,13 @@ def run_experiment(
     signals.doing = "after training, while the best epoch was evaluated or exported"
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.
-    artefact = settle_best_epoch(run, records)
+    artefact, validation = settle_best_epoch(run, records)
 
     # Evaluation, on clips that neither training nor the choice of the epoch has seen.
     metrics = evaluate_run(artefact, run, records)
+    from sign_keras.pictures.board import show_best_epoch
+
+    show_best_epoch(run.directory / TENSORBOARD_NAME, artefact, run, records, validation, metrics)
 
     # Export.
     exported = export_run_formats(run, records)
@@ -270,13 +274,13 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
     return run
 
 
-def settle_best_epoch(run: Run, records: Records) -> RunArtefact:
+def settle_best_epoch(run: Run, records: Records) -> tuple[RunArtefact, Predictions | None]:
     """Calibrates the best epoch, or chooses how its sentences are read; writes what was found into the run
-    directory, and returns the model.
+    directory. Returns the model, and of one sign's what it says of the validation clips.
     """
     from sign_keras.inference.run_artefact import RunArtefact
 
-    artefact = RunArtefact(run)
+    artefact, validation = RunArtefact(run), None
     if artefact.task == "continuous":
         from sign_keras.sentence_scoring import choose_decoding, describe_decoding
 
@@ -286,10 +290,12 @@ def settle_best_epoch(run: Run, records: Records) -> RunArtefact:
     else:
         from sign_keras.calibrate import calibrate_run, describe
 
-        confidence = calibrate_run(artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign)
+        confidence, validation = calibrate_run(
+            artefact, records, run.directory, run.config.evaluate, run.config.data.no_sign
+        )
         print(describe(confidence))
     artefact.refresh()
-    return artefact
+    return artefact, validation
 
 
 def evaluate_run(artefact: RunArtefact, run: Run, records: Records) -> dict[str, Any]:

@@ -10,6 +10,9 @@ Positive = Annotated[float, pydantic.Field(gt=0)]
 Share = Annotated[float, pydantic.Field(ge=0, lt=1)]
 LearningRate = Annotated[float, pydantic.Field(gt=0, le=1)]
 StageNames = tuple[str, ...]
+Update = Annotated[int, pydantic.Field(ge=1)]
+# TensorFlow's profiler keeps a million events at most, and a browser opens some tens of megabytes.
+MOST_PROFILED = 100
 Monitor = Literal["val_loss", "val_top1", "val_wer"]
 
 
@@ -265,6 +268,8 @@ class TrainConfig(Settings):
             ``val_wer`` of sentences.
         checkpoint_minutes: within an epoch, the training is saved so often; null: at the ends of epochs alone.
         deterministic: on a GPU too, the same training twice gives the same weights; slower there.
+        profile_steps: ``[first, last]``: TensorFlow's profiler traces these updates, counted from 1 over the whole
+            training; null: none.
     """
 
     epochs: int = pydantic.Field(ge=1)
@@ -292,6 +297,19 @@ class TrainConfig(Settings):
     monitor: Monitor = "val_loss"
     checkpoint_minutes: Positive | None = 10.0
     deterministic: bool = False
+    profile_steps: tuple[Update, Update] | None = None
+
+    @pydantic.field_validator("profile_steps")
+    @classmethod
+    def _first_before_last(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and value[1] < value[0]:
+            raise ValueError(f"the last update, {value[1]}, comes before the first, {value[0]}; give [first, last]")
+        if value is not None and value[1] - value[0] >= MOST_PROFILED:
+            raise ValueError(
+                f"{value[1] - value[0] + 1} updates: a trace of more than {MOST_PROFILED} is too large to look at; "
+                "take some after the first, e.g. [20, 30]"
+            )
+        return value
 
     @pydantic.field_validator("unfreeze")
     @classmethod

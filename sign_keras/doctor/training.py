@@ -11,9 +11,11 @@ import numpy as np
 
 from sign_keras.config import Config
 from sign_keras.doctor.findings import Finding
+from sign_keras.doctor.gradients import gradient_findings
 from sign_keras.reporting import PREDICTIONS_NAME
 from sign_keras.reporting.charts import kept_epoch, read_history
 from sign_keras.run import HISTORY_NAME, METRICS_NAME, Run
+from sign_keras.training.callbacks import INPUT_BOUND
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import DatasetInfo
 
@@ -91,6 +93,8 @@ def look_at_training(training: Training) -> list[Finding]:
         progress,
         learning,
         spikes,
+        gradients,
+        waiting,
         overfitting,
         one_answer,
         unlearnt_glosses,
@@ -163,6 +167,38 @@ def spikes(training: Training) -> list[Finding]:
             f"the training loss jumped {len(rows)} time(s), in epoch {listed}; most in epoch {worst + 1}, to "
             f"{loss[worst]:.3g} from {lowest[worst - 1]:.3g}",
             "lower train.learning_rate, a warm-up (schedule.warmup_epochs), train.gradient_clip_norm",
+        )
+    ]
+
+
+def gradients(training: Training) -> list[Finding]:
+    """Whether a gradient arrives at every stage that learns, and no more than it can use."""
+    config = training.config.train
+    return gradient_findings(training.history, set(config.unfreeze), config.gradient_clip_norm)
+
+
+def waiting(training: Training) -> list[Finding]:
+    """Whether it waits for its records; the first epoch, which fills caches, is left out where there are more."""
+    waits = training.history.get("input_wait", np.array([]))
+    waits = waits[len(waits) > 1 :]
+    if not np.isfinite(waits).any():
+        return []
+    share = float(np.nanmedian(waits))
+    what = f"{share:.0%} of the time of training was spent waiting for clips"
+    if share <= INPUT_BOUND:
+        return [Finding("ok", what)]
+    cache = training.config.data.cache
+    remedy = (
+        "data.cache: memory, or a folder on a fast disk"
+        if cache == "none"
+        else f"data.cache is {cache} already: a faster disk for it"
+    )
+    return [
+        Finding(
+            "note",
+            f"{what}, where {INPUT_BOUND:.0%} would pass",
+            f"{remedy}; records converted at the size that the model takes (short_side), or cropped; fewer "
+            "augmentations of pictures; more CPU cores, and nothing else running on them",
         )
     ]
 

@@ -179,11 +179,19 @@ def default_names(directory: Path, records: Records, split: str) -> list[str]:
         right, wrong = (_of_each([row for row in sure if _is_right(row) is outcome]) for outcome in (True, False))
     except (FileNotFoundError, KeyError, ValueError):
         right, wrong = [], []
-    if names := [*right[:RIGHT_CLIPS], *wrong[:WRONG_CLIPS]]:
-        return names
+    return [*right[:RIGHT_CLIPS], *wrong[:WRONG_CLIPS]] or first_names(records, split, RIGHT_CLIPS + WRONG_CLIPS)
+
+
+def first_names(records: Records, split: str, count: int) -> list[str]:
+    """The first clips of a split, at most ``count``.
+
+    Raises:
+        UserError: the split is empty.
+    """
+    names: list[str] = []
     for shard in find_shards(records.directory, records.info, split):
         for serialized in read_shard(shard):
-            if len(names) == RIGHT_CLIPS + WRONG_CLIPS:
+            if len(names) == count:
                 return names
             names.append(_text(parse_record(tf.constant(serialized), None)["media_id"]))
     return names

@@ -11,8 +11,14 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from sign_keras.pictures.drawing import LINE_COLOURS, LINE_STYLES, QUIET, Picture
 
 WIDTH, HEIGHT = 4.5, 2.9
-NAMES = {"top1": "Clips right", "top5": "Right among the first five", "wer": "Word error rate", "loss": "Loss"}
-VALIDATION, RATE, WEIGHT = "val_", "learning_rate", "weight_"
+NAMES = {
+    "top1": "Clips right",
+    "top5": "Right among the first five",
+    "wer": "Word error rate",
+    "loss": "Loss",
+    "input_wait": "Share of training spent waiting for clips",
+}
+VALIDATION, RATE, WEIGHT, NORM = "val_", "learning_rate", "weight_", "gradient_norm"
 MANY_TIMES = 30  # from the least to the largest, for an axis of orders of magnitude
 NOT_SHOWN = ("epoch", "seconds")
 
@@ -39,7 +45,8 @@ def group_history(history: Mapping[str, np.ndarray]) -> list[Curves]:
 
     Args:
         history: columns of ``history.csv``. ``loss_NAME`` are losses of stages, ``weight_NAME`` what they are
-            multiplied by, ``learning_rate_NAME`` stages' learning rates; any other column is a score.
+            multiplied by, ``learning_rate_NAME`` stages' learning rates, ``gradient_norm_NAME`` lengths of their
+            gradients; any other column is a score.
 
     Returns:
         Those with numbers, the whole loss first.
@@ -48,6 +55,7 @@ def group_history(history: Mapping[str, np.ndarray]) -> list[Curves]:
         name: values for name, values in history.items() if np.isfinite(values).any() and name not in NOT_SHOWN
     }
     rates = {_stage(name, RATE) or "all others": shown.pop(name) for name in list(shown) if name.startswith(RATE)}
+    norms = {_stage(name, NORM) or "all stages": shown.pop(name) for name in list(shown) if name.startswith(NORM)}
     weights = {_stage(name, WEIGHT): shown.pop(name) for name in list(shown) if name.startswith(WEIGHT)}
     stages = {
         _loss_name(name): shown.pop(name)
@@ -64,6 +72,8 @@ def group_history(history: Mapping[str, np.ndarray]) -> list[Curves]:
         found.insert(1, Curves("learning_stage_losses", "Losses of the stages", stages))
     if weights:
         found.append(Curves("learning_loss_weights", "What losses are multiplied by", weights))
+    if norms:
+        found.append(Curves("learning_gradients", "Lengths of gradients", norms, logarithmic=True))
     if rates:
         lines = {"all stages": rates["all others"]} if list(rates) == ["all others"] else rates
         found.append(Curves("learning_rates", "Learning rates", lines, logarithmic=True))

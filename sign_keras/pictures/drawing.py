@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -103,6 +104,15 @@ def save_png(picture: Picture, path: Path) -> None:
         partial = path.with_name(f".{path.name}.partial")
         figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     partial.replace(path)
+
+
+def as_image(picture: Picture) -> np.ndarray:
+    """A picture as ``[H, W, 3]`` uint8, at the size of its file."""
+    with _drawn(picture, picture.width, titled=True) as (figure, _):
+        figure.set_dpi(DOTS_PER_INCH)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def as_plot(picture: Picture, width: float, key: str) -> Plot:

@@ -139,6 +139,8 @@ CURVES = (
     ("Loss", (("training", "train", "loss"), ("validation", "validation", "val_loss")), False),
     ("Clips right", (("training", "train", "top1"), ("validation", "validation", "val_top1")), True),
     ("Word error rate", (("training", "train", "wer"), ("validation", "validation", "val_wer")), False),
+    ("Length of the gradient", (("all stages", "train", "gradient_norm"),), False),
+    ("Waiting for clips", (("share of training", "train", "input_wait"),), True),
 )
 
 
@@ -177,7 +179,7 @@ def kept_epoch(history: dict[str, np.ndarray], monitor: str) -> int | None:
 
 
 def learning_curves(history: dict[str, np.ndarray], best: int | None) -> list[Chart]:
-    """Charts of loss and accuracy over epochs; only those that the history holds at least two epochs of."""
+    """Charts of losses, scores, gradient and waiting; only those that the history holds at least two epochs of."""
     charts = []
     for title, columns, is_share in CURVES:
         found = [(name, kind, history[key]) for name, kind, key in columns if key in history]

@@ -31,7 +31,7 @@ class ShownClip:
         predicted: what the model said.
         probability: of that.
         own_probability: of the gloss that was signed.
-        strip: None for records without frames.
+        strip: None where the record shows nothing.
     """
 
     media_id: str

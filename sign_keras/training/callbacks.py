@@ -18,6 +18,11 @@ from tfrecords_tools.journal import write_atomically
 
 # What an epoch's line says beside the loss: the first that is logged.
 SCORES = {"top-1": "top1", "WER": "wer"}
+# What a clock measures: no two trainings agree in these.
+MEASURED = ("seconds", "input_wait")
+# A larger share of waiting is worth a word: so much shorter could training be with quicker records. Below a fifth,
+# a network of another size, or another cache, moves more than what could be gained.
+INPUT_BOUND = 0.2
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
@@ -52,12 +57,15 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class EpochTimes(keras.callbacks.Callback):
-    """Adds ``learning_rate``, ``learning_rate_STAGE`` and ``seconds`` to what an epoch logs.
+    """Adds ``learning_rate``, ``learning_rate_STAGE``, ``seconds`` and ``input_wait`` to what an epoch logs.
+
+    ``seconds`` are the whole epoch's; ``input_wait`` is the share of its training, without validation, in which the
+    next batch was waited for.
 
     Args:
         learning_rates: of stages with their own, as configured.
         learning_rate: of the others, as configured.
-        state: told how long the epoch has taken; goes on from there.
+        state: told how long the epoch's training has taken; goes on from there. Knows what was waited.
     """
 
     def __init__(self, learning_rates: Mapping[str, float], learning_rate: float, state: TrainingState) -> None:
@@ -83,6 +91,7 @@ class EpochTimes(keras.callbacks.Callback):
             logs["learning_rate"] = rate
             logs |= {f"learning_rate_{name}": scale * rate for name, scale in self._scales.items()}
             logs["seconds"] = time.perf_counter() - self._start
+            logs["input_wait"] = self._state.waited / self._state.seconds if self._state.seconds else 0.0
 
 
 class HistoryCSV(keras.callbacks.Callback):
@@ -107,7 +116,9 @@ class HistoryCSV(keras.callbacks.Callback):
             self._path.unlink(missing_ok=True)
             return
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(self._state.history[0]), lineterminator="\n", restval="")
+        # Epochs that an earlier version trained may lack columns.
+        names = dict.fromkeys(name for row in self._state.history for name in row)
+        writer = csv.DictWriter(table, list(names), lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(self._state.history)
         write_atomically(self._path, table.getvalue(), GO_ON)
@@ -137,11 +148,13 @@ class Progress(keras.callbacks.Callback):
         """Prints the epoch."""
         logs = logs or {}
         best = "  best so far" if self._state.best_epoch == epoch + 1 else ""
+        waited = logs["input_wait"]
+        waiting = f", {waited:.0%} of training spent waiting for clips" if waited > INPUT_BOUND else ""
         name, score = next((name, score) for name, score in SCORES.items() if score in logs)
         tqdm.write(
             f"epoch {epoch + 1:>3}/{self._epochs}  loss {logs['loss']:.3f}  {name} {logs[score]:.3f}  "
             f"validation loss {logs['val_loss']:.3f}  {name} {logs[f'val_{score}']:.3f}  "
-            f"{logs['seconds']:.0f} s{best}"
+            f"{logs['seconds']:.0f} s{waiting}{best}"
         )
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The loop over epochs and their batches, from wherever a training stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,12 +36,13 @@ def run_epochs(
         list(callbacks), model=learner, verbose=0, epochs=epochs, steps=batches_per_epoch
     )
     batches = iter(learner.distribute_strategy.experimental_distribute_dataset(training))
+    step = TimedStep(learner, batches)
     # Metrics have their variables from a first batch on.
     learner._maybe_symbolic_build(data_batch=next(iter(validation)))
     learner.stop_training = False
     learner.make_train_function()
     called.on_train_begin()
-    logs = {}
+    logs: dict[str, Any] = {}
     for epoch in range(state.epoch, epochs):
         learner.reset_metrics()
         if state.batch:
@@ -48,7 +50,9 @@ def run_epochs(
         called.on_epoch_begin(epoch)
         for batch in range(state.batch, batches_per_epoch):
             called.on_train_batch_begin(batch)
-            called.on_train_batch_end(batch, learner.train_function(batches))
+            logs, waited = step()
+            state.waited += waited
+            called.on_train_batch_end(batch, logs)
         logs = dict(learner.get_metrics_result())
         validated = learner.evaluate(validation, callbacks=called, return_dict=True)
         logs |= {f"val_{name}": value for name, value in validated.items()}
@@ -56,3 +60,41 @@ def run_epochs(
         if learner.stop_training:
             break
     called.on_train_end(logs)
+
+
+class TimedStep:
+    """A learner's training step, and how long it waited for its batch.
+
+    Keras's ``train_function`` takes any iterator over batches, as its ``train_on_batch`` does; one of ``tf.data``
+    it asks within its graph. Here a graph around it asks, with a clock before and after: batches that are fetched
+    outside of one, and then handed in, cost small steps a seventh of their time.
+
+    The time is that until the batch is there. A step on a GPU runs on after it was called, but callbacks have read
+    the loss of the one before, and so waited for its end: what is waited is time in which nothing is learnt.
+
+    Args:
+        learner: compiled; where its ``train_function`` is made anew, so is this.
+        batches: iterator over a dataset, distributed or not.
+    """
+
+    def __init__(self, learner: Learner, batches: Any) -> None:
+        self._learner, self._batches = learner, batches
+        self._traced_of: Callable[[Any], Any] | None = None
+
+    def __call__(self) -> tuple[Any, float]:
+        """What the step logs, and the seconds."""
+        train_function = self._learner.train_function
+        if self._traced_of is not train_function:
+            self._traced_of = train_function
+
+            def timed_step(batches: Any) -> tuple[Any, Any]:
+                begun = tf.timestamp()
+                with tf.control_dependencies([begun]):
+                    data = batches.get_next()
+                with tf.control_dependencies(tf.nest.flatten(data, expand_composites=True)):
+                    waited = tf.timestamp() - begun
+                return train_function(iter([data])), waited
+
+            self._step = tf.function(timed_step, autograph=False)
+        logs, waited = self._step(self._batches)
+        return logs, float(waited)

@@ -75,7 +75,8 @@ class KeepCheckpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Extends the history and saves the epoch; ``epoch`` counts from 0."""
         state, row = self.state, {name: float(value) for name, value in (logs or {}).items()}
-        state.epoch, state.batch, state.metrics, state.seconds = epoch + 1, 0, [], 0.0
+        state.epoch, state.batch, state.metrics = epoch + 1, 0, []
+        state.seconds = state.waited = 0.0
         state.history.append({"epoch": epoch + 1, **row})
         value = row[self._monitor]
         is_best = state.best_value is None or (

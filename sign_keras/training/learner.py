@@ -11,6 +11,7 @@ from sign_keras.training.adversarial import AdversarialWeights
 from sign_keras.training.averaging import WeightAverages
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import running_statistics
+from sign_keras.training.gradient_norms import GradientNorms
 from sign_keras.training.stage_learning import StageLearning
 
 Tensors = Any  # a tensor, or a dictionary of tensors
@@ -54,11 +55,17 @@ class Learner(keras.Model):
         self.confusion: ConfusionCounts | None = None
         self.adversary: AdversarialWeights | None = None
         self.stages: StageLearning | None = None
+        self.gradient_norms: GradientNorms | None = None
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """Keras's, and the means of several losses."""
         return [*super().metrics, *([] if self.stages is None else self.stages.means)]
+
+    @property
+    def metrics_variables(self) -> list[keras.Variable]:
+        """What an epoch counts: of Keras's metrics, and of gradients."""
+        return [*super().metrics_variables, *([] if self.gradient_norms is None else self.gradient_norms.variables)]
 
     def weights_to_keep(self) -> AbstractContextManager[None]:
         """A context in which the model has the weights that validation saw: the averages, where there are any."""
@@ -85,6 +92,8 @@ class Learner(keras.Model):
                 gradients = self._gradients(inputs, labels, total, perturbed).gradients
             if several_devices:
                 gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        if self.gradient_norms is not None:
+            self.gradient_norms.update(gradients, weights)
         self.optimizer.apply(gradients, weights)
         if self.averages is not None:
             self.averages.update(self.optimizer.iterations)

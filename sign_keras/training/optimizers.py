@@ -127,6 +127,11 @@ def build_optimizer(
     return optimizer
 
 
+def stage_of_weights(model: keras.Model) -> dict[int, str]:
+    """The stage (the model's top-level layer) of each weight, by its identity."""
+    return {id(variable): layer.name for layer in model.layers for variable in layer.variables}
+
+
 def plan_weights(
     model: keras.Model,
     variables: Sequence[keras.Variable],
@@ -135,7 +140,7 @@ def plan_weights(
     learning_rates: dict[str, float],
     first_update: Callable[[str], int],
 ) -> list[WeightPlan]:
-    """A plan for each weight, by the stage (the model's top-level layer) that it belongs to.
+    """A plan for each weight, by the stage that it belongs to.
 
     Args:
         model: whose weights they are.
@@ -144,7 +149,7 @@ def plan_weights(
         learning_rates: of single stages, by name.
         first_update: how many updates pass before a stage's first.
     """
-    stages = {id(variable): layer.name for layer in model.layers for variable in layer.variables}
+    stages = stage_of_weights(model)
     return [
         WeightPlan(
             rate_scale=learning_rates.get(stage, learning_rate) / learning_rate,

@@ -11,11 +11,12 @@ from sign_keras.training.adversarial import AdversarialWeights, StartAdversarial
 from sign_keras.training.averaging import ValidateAverages, WeightAverages
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import Freezing, UnfreezeStages, running_statistics
+from sign_keras.training.gradient_norms import GradientNorms, LogGradientNorms
 from sign_keras.training.late_dropout import StartLateDropout
 from sign_keras.training.learner import Learner
 from sign_keras.training.loss_weighting import LogLossWeights, build_weighting
 from sign_keras.training.objectives import Objective
-from sign_keras.training.optimizers import build_optimizer, decays, plan_weights
+from sign_keras.training.optimizers import build_optimizer, decays, plan_weights, stage_of_weights
 from sign_keras.training.schedules import ConstantRate, LowerOnPlateau, build_schedule
 from sign_keras.training.stage_learning import StageLearning
 from sign_keras.training.stage_losses import StageLosses
@@ -46,13 +47,14 @@ class Recipe:
 
     def callbacks_before_saving(self) -> list[keras.callbacks.Callback]:
         """Callbacks that set up an epoch and its validation."""
-        averages, stages = self.learner.averages, self.learner.stages
+        averages, stages, norms = self.learner.averages, self.learner.stages, self.learner.gradient_norms
         return [
             UnfreezeStages(self.freezing),
             StartLateDropout(),
             StartAdversarialWeights(),
             *([] if averages is None else [ValidateAverages(averages)]),
             *([] if stages is None else [LogLossWeights(stages.weighting)]),
+            *([] if norms is None else [LogGradientNorms(norms)]),
         ]
 
     def callbacks_after_saving(self, state: TrainingState) -> list[keras.callbacks.Callback]:
@@ -104,6 +106,10 @@ def prepare(model: keras.Model, config: TrainConfig, *, updates_per_epoch: int, 
         learner.averages = WeightAverages(learner.optimizer, averaged, config.ema_decay)
     if config.adversarial_weights is not None:
         learner.adversary = AdversarialWeights(config.adversarial_weights)
+    stages = stage_of_weights(model)
+    learner.gradient_norms = GradientNorms(
+        {id(weight): stages[id(weight)] for weight in weights}, learner.optimizer
+    )
     learner.confusion = objective.confusion
     if objective.stages is not None:
         learner.stages = _stage_learning(model, config, objective.stages, learner.optimizer)

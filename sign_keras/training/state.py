@@ -22,6 +22,7 @@ class TrainingState:
         random_state: of every seed generator (dropout has one); Keras leaves these out of its weights files.
         metrics: within an epoch, what its metrics have counted so far: each variable's values, one a device.
         seconds: how long the epoch has taken so far.
+        waited: how many of these seconds the next batch was waited for.
     """
 
     epoch: int = 0
@@ -34,6 +35,7 @@ class TrainingState:
     random_state: list[list[int]] = field(default_factory=list)
     metrics: list[list] = field(default_factory=list)
     seconds: float = 0.0
+    waited: float = 0.0
 
     @property
     def place(self) -> str:
@@ -50,8 +52,11 @@ def metric_values(model: keras.Model) -> list[list]:
 
 
 def set_metrics(model: keras.Model, values: Sequence[Sequence]) -> None:
-    """Has a model's metrics go on from there; on other devices than before, the first takes all."""
-    for variable, saved in zip(model.metrics_variables, values, strict=True):
+    """Has a model's metrics go on from there; on other devices than before, the first takes all.
+
+    What an earlier version did not count, the last of them, begins where the epoch goes on.
+    """
+    for variable, saved in zip(model.metrics_variables[: len(values)], values, strict=True):
         parts = _of_devices(model, variable)
         if len(parts) != len(saved):
             # What metrics count is summed over devices.

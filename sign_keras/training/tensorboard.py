@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run: scalars, the configuration, and the confusion matrix of each validation."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.event_files import PATTERN
+from sign_keras.training.gradient_norms import GRADIENT_NORM
 
 # Beyond that, names would be too small to read, and each cell is a few pixels.
 MOST_NAMED_GLOSSES = 40
@@ -61,7 +63,12 @@ class RunBoard(keras.callbacks.TensorBoard):
 
         TensorFlow says nothing where a disk is full; the checkpoint does, and the epoch is then written once more.
         """
-        super().on_epoch_end(epoch, logs)
+        norms = {name: value for name, value in (logs or {}).items() if name.startswith(f"{GRADIENT_NORM}_")}
+        super().on_epoch_end(epoch, {name: value for name, value in (logs or {}).items() if name not in norms})
+        with self._train_writer.as_default():
+            for name, value in norms.items():
+                if math.isfinite(value):  # not of a stage that is frozen
+                    tf.summary.scalar(name.replace("_norm_", "_norm/", 1), value, step=epoch)
         if self._confusion is not None:
             with self._val_writer.as_default():
                 image = draw_confusion(self._confusion.matrix, self._glosses)

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -18,6 +18,7 @@ from sign_keras.training.epochs import run_epochs
 from sign_keras.training.event_files import forget_epochs
 from sign_keras.training.keeping import KeepCheckpoints
 from sign_keras.training.objectives import objective_of
+from sign_keras.training.profiling import ProfileSteps
 from sign_keras.training.recipe import prepare
 from sign_keras.training.signals import StopSignals
 from sign_keras.training.state import TrainingState
@@ -98,7 +99,14 @@ def train(
     training = records.training_batches(
         config.data, batch_size, seed=config.seed, first_epoch=state.epoch, first_batch=state.batch
     )
-    with signals.between_steps() if signals else nullcontext(), _disk_errors(config.data.cache):
+    profiled = config.train.profile_steps
+    board = run.directory / TENSORBOARD_NAME
+    profiles = [] if profiled is None else [ProfileSteps(board / "train", *profiled, updates)]
+    with ExitStack() as stack:
+        stack.enter_context(signals.between_steps() if signals else nullcontext())
+        stack.enter_context(_disk_errors(config.data.cache))
+        for profile in profiles:
+            stack.callback(profile.close)
         run_epochs(
             learner,
             cut_evenly(training, devices),
@@ -111,11 +119,12 @@ def train(
                 EpochTimes(config.train.learning_rates, config.train.learning_rate, state),
                 *recipe.callbacks_before_saving(),
                 RunBoard(
-                    run.directory / TENSORBOARD_NAME,
+                    board,
                     config_yaml=config.to_yaml(),
                     glosses=glosses,
                     confusion=recipe.confusion,
                 ),
+                *profiles,
                 keeping,
                 *recipe.callbacks_after_saving(state),
                 history,

@@ -1,5 +1,7 @@
 """Trials in TensorBoard's HParams: ``tensorboard --logdir RUNS/tensorboard``."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -25,12 +27,41 @@ def write_trial(plan: Plan, trial: Trial) -> None:
     """Writes a trial's values and score, over how many epochs it took, and whether it failed."""
     space = plan.tuning.space
     values = {path: _value(space[path], value) for path, value in trial.values.items()}
-    writer = tf.summary.create_file_writer(str(plan.runs / FOLDER / plan.folder(trial.number).name))
+    write_session(
+        plan.runs / FOLDER / plan.folder(trial.number).name,
+        values,
+        {} if trial.reason else {plan.monitor: trial.score},
+        name=str(trial.number),
+        step=trial.epochs,
+        failed=bool(trial.reason),
+    )
+
+
+def write_session(
+    directory: Path,
+    values: Mapping[str, float | str],
+    scores: Mapping[str, float],
+    *,
+    name: str,
+    step: int,
+    failed: bool = False,
+) -> None:
+    """Writes one training: what it was told, and what it reached.
+
+    Args:
+        directory: of its event files.
+        values: of fields, by name.
+        scores: by name.
+        name: of the training.
+        step: of the scores.
+        failed: whether it did not end well.
+    """
+    writer = tf.summary.create_file_writer(str(directory))
     with writer.as_default():
-        api.hparams(values, trial_id=str(trial.number))
-        if not trial.reason:
-            tf.summary.scalar(plan.monitor, trial.score, step=trial.epochs)
-        status = api_pb2.STATUS_FAILURE if trial.reason else api_pb2.STATUS_SUCCESS
+        api.hparams(dict(values), trial_id=name)
+        for score, value in scores.items():
+            tf.summary.scalar(score, value, step=step)
+        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
         end = hparams_summary.session_end_pb(status).SerializeToString()
         tf.summary.experimental.write_raw_pb(end, step=0)
     writer.close()

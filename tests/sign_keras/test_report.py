@@ -1,9 +1,11 @@
+import base64
 import csv
 import re
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -23,13 +25,24 @@ from sign_keras.reporting.findings import interval_meaning, limits, people, perc
 from sign_keras.reporting.frames import clip_strips
 from sign_keras.run import HISTORY_NAME, Run
 from tfrecords_tools.clips import ClipSpec, SamplingSpec, SplitSettings
-from tfrecords_tools.dataset_info import LABEL_MAP_NAME, SCHEMA_VERSION, DatasetInfo, SplitInfo, shard_name
+from tfrecords_tools.dataset_info import (
+    LABEL_MAP_NAME,
+    SCHEMA_VERSION,
+    DatasetInfo,
+    LayoutInfo,
+    SplitInfo,
+    shard_name,
+)
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.label_map import LabelMap
 from tfrecords_tools.schema import encode_record
 from tfrecords_tools.shards import ShardWriter
 
 SAMPLING = SamplingSpec(num_frames=8, height=48, width=64)
 # Glosses are other people's text: markup, quotes, mathematics, another script.
+HOLISTIC = LayoutInfo(
+    name=MEDIAPIPE_HOLISTIC.name, points=MEDIAPIPE_HOLISTIC.names, mirror_pairs=MEDIAPIPE_HOLISTIC.mirror_pairs
+)
 GLOSSES = LabelMap(['<b>&"', "cost $x$ $", "{{ 7 * 7 }}", "<script>alert(1)</script>", "手話", "never"])
 
 
@@ -52,7 +65,7 @@ def describe(
         crop_origins={},
         mean=None,
         standard_deviation=None,
-        keypoint_layout=None,
+        keypoint_layout=None if frames else HOLISTIC,
         tool_versions={},
     )
 
@@ -60,7 +73,12 @@ def describe(
 @pytest.fixture
 def records(tmp_path: Path, make_extracted: Callable) -> Records:
     """Ten clips of five of the glosses by two signers."""
-    directory, info = tmp_path / "records", describe()
+    return make_records(tmp_path / "records", make_extracted)
+
+
+def make_records(directory: Path, make_extracted: Callable, frames: bool = True) -> Records:
+    """The same, of frames or of keypoints alone."""
+    info = describe(frames=frames)
     directory.mkdir()
     with ShardWriter(directory / shard_name("tiny", "test", 0, 1)) as writer:
         for number in range(10):
@@ -69,11 +87,11 @@ def records(tmp_path: Path, make_extracted: Callable) -> Records:
                 "media_id": f"<i>{number}",
                 "signer": f"s{number // 5}",
             }
-            extracted = make_extracted(3 + number, keypoints=False, **clip)
+            extracted = make_extracted(3 + number, keypoints=not frames, frames=frames, **clip)
             writer.write(encode_record(extracted, [number % 5]))
     (directory / "dataset_info.json").write_text(info.model_dump_json())
     (directory / LABEL_MAP_NAME).write_text(GLOSSES.to_json())
-    return Records.open(directory, SAMPLING, ("frames",))
+    return Records.open(directory, SAMPLING, ("frames" if frames else "keypoints",))
 
 
 @pytest.fixture
@@ -141,13 +159,17 @@ def test_report_tells_the_story(written):
     assert '<td>never</td><td data-value="0">0</td>' in page
 
 
-def test_report_without_run_or_frames(tmp_path, records):
-    info = records.info.model_copy(update={"clip_spec": describe(frames=False).clip_spec})
-    records = Records(records.directory, info, records.label_map, SAMPLING, ("keypoints",))
+def test_report_without_run_or_frames(tmp_path, make_extracted):
+    """Clips of keypoints alone are shown as skeletons."""
+    records = make_records(tmp_path / "records", make_extracted, frames=False)
     predictions, metrics = predict()
     write_evaluation(tmp_path / "out", predictions, GLOSSES, metrics, name="tiny", records=records, run=None)
     page = unescape((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert "<img" not in page
+    assert page.count("<img") == 2 + 2 + 1 + 4  # mistakes, both again, a recognised clip beside them, the surest
+    strip = clip_strips(records, "test", {"<i>9"})["<i>9"]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(strip.source.partition(",")[2]), np.uint8), 1)
+    assert picture.shape == (strip.height, strip.width, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50  # lines in the colours of both hands and the body
     assert "<polyline" not in page
     assert "clips of 2 people." in page
     assert "What the model learnt from is not known here" in page
@@ -202,6 +224,10 @@ def test_history_tolerates_what_is_missing(tmp_path):
     loss, share = learning_curves(history, 1)
     assert loss.lines[0].points == "0.0,0.0 340.0,85.0"
     assert (share.marker, len(share.lines)) == (170.0, 1)
+    of_training = {"gradient_norm": np.array([4.0, 2.0]), "input_wait": np.array([0.5, 0.25])}
+    gradient, waiting = learning_curves(of_training, None)
+    assert [line.points for line in gradient.lines] == ["0.0,0.0 340.0,85.0"]
+    assert [line.points for line in waiting.lines] == ["0.0,85.0 340.0,127.5"]
     assert learning_curves({}, None) == []
     assert learning_curves({"loss": np.array([1.0])}, None) == []
 

@@ -152,15 +152,28 @@ def draw_strip(clip: ClipMeasures, record: dict[str, Any], layout: KeypointLayou
         record: from ``decode_record``.
         layout: of its keypoints; None without.
     """
-    count = len(record["jpegs"]) or int(record["num_frames"])
-    places = sorted(set(np.linspace(0, count - 1, FRAMES_IN_STRIP).round().astype(int).tolist())) if count else []
-    pictures = list(_pictures(record, layout, places))
-    if not pictures:
+    picture = strip_picture(record, layout)
+    if picture is None:
         return None
-    picture = np.concatenate(pictures, axis=1)
     _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
     return Strip(clip, source, picture.shape[1], picture.shape[0])
+
+
+def strip_picture(record: dict[str, Any], layout: KeypointLayout | None) -> np.ndarray | None:
+    """``[STRIP_HEIGHT, W, 3]`` uint8 RGB: frames of a record with their keypoints, or skeletons where it has none.
+
+    Args:
+        record: from ``decode_record``.
+        layout: of its keypoints; None without.
+
+    Returns:
+        None where a record shows nothing.
+    """
+    count = len(record["jpegs"]) or int(record["num_frames"])
+    places = sorted(set(np.linspace(0, count - 1, FRAMES_IN_STRIP).round().astype(int).tolist())) if count else []
+    pictures = list(_pictures(record, layout, places))
+    return np.concatenate(pictures, axis=1) if pictures else None
 
 
 def _pictures(record: dict[str, Any], layout: KeypointLayout | None, places: Sequence[int]) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """What is said of trainings that were made ill, one illness each."""
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,6 +161,114 @@ def test_few_validation_clips():
     ((level, what),) = findings(doctor.validation_size, training)
     assert level == "note"
     assert what.endswith("20 validation clips of 2 signers: one clip is 5 points")
+
+
+def test_gradients_that_arrive_everywhere_are_well():
+    healthy = well_trained(gradient_norm=np.full(EPOCHS, 2.0), gradient_norm_lstm=np.full(EPOCHS, 0.01))
+    ((level, what),) = findings(doctor.gradients, healthy)
+    assert (level, what) == ("ok", "gradients arrive at 1 stages, of length 2 in all at the end")
+    assert findings(doctor.gradients, well_trained()) == []  # a history without any
+
+
+def test_a_stage_at_which_nothing_arrives_is_dead():
+    late = changed(np.full(EPOCHS, 1.0), dict.fromkeys(range(-3, 0), 1e-5))
+    ((level, what),) = findings(
+        doctor.gradients,
+        well_trained(
+            gradient_norm=np.full(EPOCHS, 2.0),
+            gradient_norm_stem=np.zeros(EPOCHS),
+            gradient_norm_lstm=late,
+            gradient_norm_logits=np.full(EPOCHS, 2.0),
+            gradient_norm_frozen=np.full(EPOCHS, np.nan),
+        ),
+    )
+    assert level == "problem"
+    assert what == (
+        "nothing arrives at 2 of 3 stages that should learn: stem (0 of the whole gradient), "
+        "lstm (5e-06 of the whole gradient)"
+    )
+    late[-2] = 1.0  # not all of the last epochs
+    training = well_trained(gradient_norm=np.full(EPOCHS, 2.0), gradient_norm_lstm=late)
+    assert findings(doctor.gradients, training)[0][0] == "ok"
+
+
+def test_nothing_learns_where_the_whole_gradient_is_0():
+    ((level, what),) = findings(doctor.gradients, well_trained(gradient_norm=np.zeros(EPOCHS)))
+    assert (level, what) == ("problem", "the gradient is 0 in the last 3 epoch(s): nothing learns any more")
+
+
+def test_a_gradient_that_explodes_is_named_with_its_stage_and_epoch():
+    norm = changed(np.full(EPOCHS, 2.0), {12: 30.0})
+    ill = well_trained(gradient_norm=norm, gradient_norm_lstm=changed(np.full(EPOCHS, 1.0), {12: 29.0}))
+    ((level, what),) = findings(doctor.gradients, ill)
+    assert level == "problem"
+    assert what == (
+        "the gradient exploded: at lstm it is 29 long in epoch 13, 29 times as long as in the epochs before"
+    )
+    begins = well_trained("train.unfreeze={13: [lstm]}", gradient_norm=np.repeat([1.0, 30.0], [12, 8]))
+    assert findings(doctor.gradients, begins)[0][0] == "ok"
+    # Where all clips are learnt by heart, a gradient that is many times almost nothing is still almost nothing.
+    learnt = changed(np.geomspace(1, 1e-6, EPOCHS), {-1: 0.01})
+    assert findings(doctor.gradients, well_trained(gradient_norm=learnt))[0][0] == "ok"
+
+
+def test_waiting_for_clips_is_judged_by_epochs_after_the_first():
+    waits = changed(np.full(EPOCHS, 0.35), {0: 0.9, 4: 0.0})
+    ((level, what),) = findings(doctor.waiting, well_trained(input_wait=waits))
+    assert (level, what) == (
+        "note",
+        "35% of the time of training was spent waiting for clips, where 20% would pass",
+    )
+    cached = doctor.waiting(well_trained("data.cache=memory", input_wait=waits))[0].fix
+    assert cached.startswith("data.cache is memory already")
+    assert findings(doctor.waiting, well_trained(input_wait=changed(waits * 0, {0: 0.9})))[0][0] == "ok"
+    assert findings(doctor.waiting, well_trained()) == []
+
+
+@pytest.mark.parametrize("ill", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_real_training_with_a_dead_stage_and_slow_records(ill, tmp_path, tiny_config, monkeypatch):
+    """Its units are all below 0, where a ReLU gives nothing; and each batch takes as long as many steps."""
+    import tensorflow as tf
+
+    from sign_keras.data.dataset import Records
+    from sign_keras.training.trainer import train
+    from tests.sign_keras.training.test_trainer import small_model, start
+
+    def build():
+        model = small_model()
+        if ill:
+            model.get_layer("layer1").get_layer("norm").beta.assign(tf.fill([8], -1e3))
+        return model
+
+    def wait(labels):
+        time.sleep(0.3)
+        return labels
+
+    def slowly(self, *arguments, **options):
+        batches = training_batches(self, *arguments, **options)
+
+        def late(inputs, labels):
+            return inputs, tf.ensure_shape(tf.numpy_function(wait, [labels], labels.dtype), labels.shape)
+
+        return batches.map(late)
+
+    training_batches = Records.training_batches
+    if ill:
+        monkeypatch.setattr(Records, "training_batches", slowly)
+    run, records = start(tiny_config(train={"epochs": 2, "batch_size": 1}), tmp_path / "run")
+    train(run, records, build, resume=False)
+    training = Training.load(run.directory)
+    ((level, what),) = findings(doctor.gradients, training)
+    waits = findings(doctor.waiting, training)
+    if not ill:
+        assert (level, what.partition(",")[0]) == ("ok", "gradients arrive at 3 stages")
+        return
+    assert level == "problem"
+    assert what.startswith(
+        "nothing arrives at 2 of 3 stages that should learn: layer1 (0 of the whole gradient), stem"
+    )
+    assert waits[0][0] == "note"
+    assert "spent waiting for clips, where 20% would pass" in waits[0][1]
 
 
 def test_a_run_directory(tmp_path, tiny_config, tiny_records, run_main):

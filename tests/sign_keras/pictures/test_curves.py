@@ -37,6 +37,21 @@ def test_a_history_without_stages_has_no_charts_of_them(history):
     assert found == {"learning_loss": ["training", "validation"], "learning_rates": ["all stages"]}
 
 
+def test_gradients_of_all_stages_are_in_one_chart():
+    history = {
+        "epoch": np.array([1.0, 2.0]),
+        "gradient_norm": np.array([3.0, 2.0]),
+        "gradient_norm_frame_features": np.array([np.nan, 1.0]),
+        "gradient_norm_lstm": np.array([2.0, 1.0]),
+        "input_wait": np.array([0.4, 0.1]),
+    }
+    found = {curves.name: list(curves.lines) for curves in group_history(history)}
+    assert found == {
+        "learning_input_wait": ["training"],
+        "learning_gradients": ["all stages", "frame features", "lstm"],
+    }
+
+
 def test_columns_without_a_number_are_not_shown():
     assert group_history({"epoch": np.array([1.0]), "loss": np.array([np.nan])}) == []
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from sign_keras.config import FourStageCTCConfig
 from sign_keras.models import build_model
 from sign_keras.models.clip_inputs import ClipInput
+from sign_keras.training.epochs import run_epochs
 from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
 from sign_keras.training.stage_losses import StageLosses
@@ -49,14 +50,44 @@ def between_devices(strategy: tf.distribute.Strategy, variables: list) -> float:
 def against_one_device(strategy: tf.distribute.Strategy, **settings: object) -> float:
     """How far two devices with two parts each end from one device with one batch; 14 clips in updates of 4."""
     alone = tiny_recipe(frozen_normalisation(), batch_size=4, **settings)
-    fit(alone, epochs=2, count=14)
+    norms = gradient_norms(fit(alone, epochs=2, count=14))
     with strategy.scope():
         together = tiny_recipe(frozen_normalisation(), batch_size=2, accumulate_steps=2, **settings)
-    fit(together, epochs=2, count=14, validation_data=clips(5, seed=1))
+    others = gradient_norms(fit(together, epochs=2, count=14, validation_data=clips(5, seed=1)))
+    assert norms.min() > 0
     assert [int(values([one.learner.optimizer.iterations])[0]) for one in (alone, together)] == [8, 8]
     with alone.learner.weights_to_keep(), together.learner.weights_to_keep():
         averages = difference(alone.learner.variables, together.learner.variables)
-    return max(averages, difference(alone.learner.variables, together.learner.variables))
+    weights = difference(alone.learner.variables, together.learner.variables)
+    return max(averages, weights, float(np.abs(norms - others).max()))
+
+
+def gradient_norms(fitted: keras.callbacks.History) -> np.ndarray:
+    return np.array([column for name, column in fitted.history.items() if name.startswith("gradient_norm")])
+
+
+def timed_against_fit(strategy: tf.distribute.Strategy) -> float:
+    """How far steps with a clock end from Keras's own."""
+    ends = []
+    inputs, labels = clips(14)
+    for timed in (True, False):
+        with strategy.scope():
+            recipe = tiny_recipe(batch_size=4)
+        batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4)
+        if timed:
+            run_epochs(
+                recipe.learner,
+                batches.repeat(),
+                batches,
+                state=TrainingState(),
+                epochs=2,
+                batches_per_epoch=4,
+                callbacks=recipe.callbacks_before_saving(),
+            )
+        else:
+            fit(recipe, epochs=2, count=14)
+        ends.append(recipe.learner.variables)
+    return difference(*ends)
 
 
 def sentences(strategy: tf.distribute.Strategy | None, batch_size: int, accumulate_steps: int) -> tuple[dict, list]:
@@ -139,6 +170,7 @@ def main(output: Path) -> None:
     adversarial = {"optimizer": "sgd", "gradient_clip_norm": None, "adversarial_weights": {"delta": 0.2}}
     found["adversarial"] = against_one_device(strategy, **adversarial, **common)
 
+    found["timed"] = timed_against_fit(strategy)
     (alone, weights), (together, others) = sentences(None, 4, 1), sentences(strategy, 2, 2)
     found["sentences"] = max(float(np.abs(a - b).max()) for a, b in zip(weights, others, strict=True))
     found["word_error_rates"] = [[*history["wer"], *history["val_wer"]] for history in (alone, together)]

@@ -31,6 +31,7 @@ def test_what_is_written_reads_back():
         class_weights={"hello": 2},
         unfreeze={2: ["layer1"], 4: ["stem"]},
         learning_rates={"logits": 2.5e-5},
+        profile_steps=[3, 4],
     )
     assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
 
@@ -48,6 +49,9 @@ def test_what_is_written_reads_back():
         ({"unfreeze": {2: ["stem"], 3: ["stem"]}}, "unfreeze: stem: in several epochs"),
         ({"unfreeze": {2: ["stem"]}, "freeze": ["stem"]}, "stem: in freeze, which is for good, and in unfreeze"),
         ({"ema_decay": 1}, "ema_decay: input should be less than 1"),
+        ({"profile_steps": [0, 3]}, "profile_steps.0: input should be greater than or equal to 1"),
+        ({"profile_steps": [9, 3]}, "profile_steps: the last update, 3, comes before the first, 9"),
+        ({"profile_steps": [1, 200]}, "profile_steps: 200 updates: a trace of more than 100"),
         ({"learning_rates": {"logits": 0}}, "learning_rates.logits: input should be greater than 0"),
     ],
 )
