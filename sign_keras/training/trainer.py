@@ -72,7 +72,7 @@ def train(
     keras.mixed_precision.set_dtype_policy(config.train.precision)
     workers = workers or Workers()
     devices = workers.devices
-    workers.check_same("was started with another configuration or other records", _digest(run))
+    workers.check_same("was started with another configuration, other records or --resume", _digest(run, resume))
     # The parts of an update come as one batch, which the learner takes apart again.
     batch_size = config.train.batch_size * config.train.accumulate_steps
     updates = updates_per_epoch(records.num_clips("train"), batch_size, devices)
@@ -156,10 +156,10 @@ def describe_batch(config: TrainConfig, workers: Workers) -> str:
     )
 
 
-def _digest(run: Run) -> bytes:
+def _digest(run: Run, resume: bool) -> bytes:
     """Of what all workers must agree on."""
     config = run.config.model_dump_json(exclude={"records", "evaluate", "export"})
-    return hashlib.sha256(f"{config} {run.label_map.to_json()} {run.info.shards}".encode()).digest()
+    return hashlib.sha256(f"{config} {run.label_map.to_json()} {run.info.shards} {resume}".encode()).digest()
 
 
 def _restored(checkpoints: Checkpoints, learner: Learner, workers: Workers) -> TrainingState:

@@ -248,9 +248,8 @@ def shared_step(
         mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
         return dict(zip(logs, tf.unstack(mean), strict=True))
 
-    @tf.autograph.experimental.do_not_convert
     def on_all(batches: Any) -> dict[str, Any]:
         logs = strategy.run(averaged, args=(next(batches),))
         return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
 
-    return tf.function(on_all, reduce_retracing=True)
+    return tf.function(on_all, reduce_retracing=True, autograph=False)
