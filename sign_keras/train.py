@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ def run_experiment(
     cluster: Cluster | None = None,
 ) -> int:
     """From records to exports; the command's status. On several machines the first does what follows training."""
-    quiet_tensorflow()
+    quiet_tensorflow(log_errors=cluster is None)
 
     # Records: made when they are missing, reused when they are there.
     prepare_records(config, is_alone=cluster is None)
@@ -101,7 +102,8 @@ def run_experiment(
     from sign_keras.training.workers import Workers
 
     # Other machines: before TensorFlow computes anything.
-    workers = Workers(cluster)
+    with signals.at_once() if cluster else nullcontext():
+        workers = Workers(cluster)
     with workers.noticing_losses():
         run, records = train_run(
             config, run_dir, resume=resume, until_epoch=until_epoch, signals=signals, workers=workers
@@ -109,7 +111,8 @@ def run_experiment(
         if workers.is_chief:
             signals.doing = "after training, while the best epoch was evaluated or exported"
             finish_run(run, records)
-        workers.wait()
+        with signals.at_once():
+            workers.wait()
     return SUCCESS
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sign_keras.data.shares import Share
 from sign_keras.training.cluster import Cluster
-from tfrecords_tools.command_line import UserError
+from tfrecords_tools.command_line import UserError, quiet_stderr
 
 # A worker that is not heard of for so long is taken for dead; one that was killed is noticed at its next step.
 HEARTBEAT_SECONDS = 30
@@ -210,7 +210,8 @@ def _connected(cluster: Cluster) -> tf.distribute.Strategy:
     )
     print(f"worker {cluster.index} of {len(cluster.tasks)} at {address}: waiting for the others", flush=True)
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with quiet_stderr():
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
