@@ -89,6 +89,19 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, and none is whole.
         """
+        state = self.find(say)
+        self.load(model, state)
+        return state
+
+    def find(self, say: Callable[[str], None] = print) -> TrainingState:
+        """The newest whole checkpoint's state, its files with the newest's names; a fresh one where there is none.
+
+        Args:
+            say: is told what is damaged.
+
+        Raises:
+            UserError: there are checkpoints, and none is whole.
+        """
         found = [name for name in (STATE, PREVIOUS_STATE) if (self._directory / name).exists()]
         if not found:
             return TrainingState()
@@ -99,9 +112,6 @@ class Checkpoints:
                 continue
             if name != STATE:
                 say(f"{self._directory}: the newest checkpoint is damaged or gone; going back to {state.place}")
-            model.load_weights(weights)
-            for variable, value in zip(_random_variables(model), state.random_state, strict=True):
-                variable.assign(value)
             self._make_newest(_to_text(state), weights)
             self._settle_best(state, say)
             return state
@@ -109,6 +119,14 @@ class Checkpoints:
             f"{self._directory}: its checkpoints are damaged or gone ({', '.join(found)} and their weights); start "
             "anew with another --run-dir"
         )
+
+    def load(self, model: Learner, state: TrainingState) -> None:
+        """Loads weights and the like that belong to a state that was found. Of several workers, all at once."""
+        if not state.weights_digest:
+            return
+        model.load_weights(self._directory / LAST_WEIGHTS)
+        for variable, value in zip(_random_variables(model), state.random_state, strict=True):
+            variable.assign(value)
 
     def _write_weights(self, model: Learner, path: Path) -> tuple[Path, str]:
         """Writes them under a temporary name; returns that and their digest."""

@@ -163,19 +163,19 @@ def _digest(run: Run, resume: bool) -> bytes:
 
 
 def _restored(checkpoints: Checkpoints, learner: Learner, workers: Workers) -> TrainingState:
-    """Restores the first worker, which may rename files, and then the others.
+    """What the first worker finds, which may rename files, all load: variables that Keras makes then are shared.
 
     Raises:
-        UserError: they found different checkpoints; see ``Checkpoints.restore`` too.
+        UserError: they found different checkpoints; see ``Checkpoints.find`` too.
     """
-    if not workers.is_chief:
-        workers.wait()
-    state = checkpoints.restore(learner, print if workers.is_chief else lambda said: None)
-    if workers.is_chief:
-        workers.wait()
+    state = checkpoints.find() if workers.is_chief else None
+    workers.wait()
+    if state is None:
+        state = checkpoints.find(lambda said: None)
     found = f"{state.place} {state.weights_digest}".encode()
     what = "finds another checkpoint (all need one folder, which they share, as --run-dir)"
     workers.check_same(what, hashlib.sha256(found).digest())
+    checkpoints.load(learner, state)
     return state
 
 

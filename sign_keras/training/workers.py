@@ -1,6 +1,9 @@
 """The processes that take each step of a training together: most often one, or one a machine by ``TF_CONFIG``."""
 
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +28,17 @@ LOST = (
     tf.errors.DeadlineExceededError,
 )
 SIGNS_OF_LOSS = ("heartbeat", "unhealthy", "Socket closed", "Connection re")
+REMEDY = "see that all are started, can reach each other, and that their ports are free"
+GUARD = """
+import os, sys, time
+seconds, message, guarded = float(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+end = time.monotonic() + seconds
+while os.getppid() == guarded and time.monotonic() < end:
+    time.sleep(0.2)
+if os.getppid() == guarded:
+    print(message, file=sys.stderr, flush=True)
+    os.kill(guarded, 9)
+"""
 GO_ON = "start the same command again on all of them, with --resume"
 
 
@@ -185,7 +199,7 @@ def local_strategy() -> tf.distribute.Strategy:
 
 
 def _connected(cluster: Cluster) -> tf.distribute.Strategy:
-    # Keras and TensorFlow have no public way to set these times, and the usual waits at the start take an hour.
+    # There is no public way to set this time.
     from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
     from tensorflow.python.eager import context
 
@@ -194,7 +208,6 @@ def _connected(cluster: Cluster) -> tf.distribute.Strategy:
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader=f"/job:{leader}/replica:0/task:{first}",
-        cluster_register_timeout_in_ms=1000 * GATHERING_SECONDS,
         heartbeat_timeout_in_ms=1000 * HEARTBEAT_SECONDS,
         coordinated_jobs=[
             coordination_config_pb2.CoordinatedJob(name=name, num_tasks=len(addresses))
@@ -209,16 +222,28 @@ def _connected(cluster: Cluster) -> tf.distribute.Strategy:
         rpc_layer="grpc",
     )
     print(f"worker {cluster.index} of {len(cluster.tasks)} at {address}: waiting for the others", flush=True)
+    late = f"error: TF_CONFIG: the others of worker {cluster.index} did not all come within {GATHERING_SECONDS} s; "
     try:
-        with quiet_stderr():
+        with _no_longer_than(GATHERING_SECONDS, late + REMEDY), quiet_stderr():
             return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"TF_CONFIG: worker {cluster.index} at {address} could not join the others within "
-            f"{GATHERING_SECONDS} s ({reason}); see that all are started, can reach each other, and that the port "
-            "is free"
+            f"TF_CONFIG: worker {cluster.index} at {address} cannot join ({reason}); {REMEDY}"
         ) from error
+
+
+@contextmanager
+def _no_longer_than(seconds: int, message: str) -> Iterator[None]:
+    """Ends this process with a message when so long has passed: from outside, as TensorFlow waits for ever for the
+    others, and neither Python's threads nor its signal handlers run in the meantime.
+    """
+    guard = subprocess.Popen([sys.executable, "-S", "-E", "-c", GUARD, str(seconds), message, str(os.getpid())])
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.wait()
 
 
 def _named_in(message: str, cluster: Cluster | None) -> str:
