@@ -5,7 +5,7 @@ import os
 from tfrecords_tools.command_line import quiet_stderr
 
 
-def quiet_tensorflow(*, run_half_op: bool = False) -> None:
+def quiet_tensorflow(*, run_half_op: bool = False, log_errors: bool = True) -> None:
     """Imports TensorFlow and lists its devices without their start-up chatter; what it says later is seen.
 
     Takes seconds: a command calls it after its arguments are parsed, and before it imports anything that
@@ -14,8 +14,9 @@ def quiet_tensorflow(*, run_half_op: bool = False) -> None:
     Args:
         run_half_op: also run a first float16 operation, about which CPUs without AVX-512 complain once. It
             fixes the devices: not for a command that sets up logical devices or several workers later.
+        log_errors: whether C++ writes down errors that it raises as well; of connections it writes many.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if log_errors else "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     with quiet_stderr():
         import tensorflow as tf

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign_keras.config import Config, EvaluateConfig, FourStageCTCConfig, PrepareConfig, load_config
 from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
+from sign_keras.training.cluster import Cluster, cluster_from_environment, end_with_status_of
 from sign_keras.training.signals import StopSignals
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
 from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
@@ -25,13 +27,14 @@ if TYPE_CHECKING:  # at run time these load TensorFlow, which --help and a fault
     from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.metrics import Predictions
     from sign_keras.run import Run
+    from sign_keras.training.workers import Workers
 
 COMMAND = "python -m sign_keras.train"
 EXAMPLE = """example:
   python -m sign_keras.train --config configs/cnn_lstm.yaml
   python -m sign_keras.train --config configs/cnn_lstm.yaml --set train.batch_size=8 --run-dir runs/small_batch
 
-The run directory then holds report.html: open it in a browser.
+The run directory then holds report.html: open it in a browser. On several machines: docs/scale.md.
 """
 
 
@@ -66,26 +69,69 @@ def main() -> int:
     config = load_config(arguments.config, arguments.overrides)
     if arguments.until_epoch is not None and arguments.until_epoch < 1:
         raise UserError(f"--until-epoch {arguments.until_epoch}: expected an epoch, from 1")
-    with StopSignals("while records were made or opened", "the same command again") as signals:
-        return run_experiment(
-            config, arguments.run_dir, resume=arguments.resume, until_epoch=arguments.until_epoch, signals=signals
-        )
+    cluster = cluster_from_environment()
+
+    def run() -> int:
+        with StopSignals("while records were made or opened", "the same command again") as signals:
+            return run_experiment(
+                config,
+                arguments.run_dir,
+                resume=arguments.resume,
+                until_epoch=arguments.until_epoch,
+                signals=signals,
+                cluster=cluster,
+            )
+
+    return run() if cluster is None else end_with_status_of(run)
 
 
 def run_experiment(
-    config: Config, run_dir: Path | None, *, resume: bool, until_epoch: int | None, signals: StopSignals
+    config: Config,
+    run_dir: Path | None,
+    *,
+    resume: bool,
+    until_epoch: int | None,
+    signals: StopSignals,
+    cluster: Cluster | None = None,
 ) -> int:
-    """From records to exports; the command's status."""
-    quiet_tensorflow()
+    """From records to exports; the command's status. On several machines the first does what follows training."""
+    quiet_tensorflow(log_errors=cluster is None)
 
     # Records: made when they are missing, reused when they are there.
-    prepare_records(config)
+    prepare_records(config, is_alone=cluster is None)
 
+    from sign_keras.training.workers import Workers
+
+    # Other machines: before TensorFlow computes anything.
+    with signals.at_once() if cluster else nullcontext():
+        workers = Workers(cluster)
+    with workers.noticing_losses():
+        run, records = train_run(
+            config, run_dir, resume=resume, until_epoch=until_epoch, signals=signals, workers=workers
+        )
+        if workers.is_chief:
+            signals.doing = "after training, while the best epoch was evaluated or exported"
+            finish_run(run, records)
+        with signals.at_once():
+            workers.wait()
+    return SUCCESS
+
+
+def train_run(
+    config: Config,
+    run_dir: Path | None,
+    *,
+    resume: bool,
+    until_epoch: int | None,
+    signals: StopSignals,
+    workers: Workers,
+) -> tuple[Run, Records]:
+    """From records that are there to a run with a best epoch."""
     from sign_keras.data.dataset import Records
     from sign_keras.models import build_model, input_names
     from sign_keras.models.four_stage_ctc import GLOSS_TABLE
     from sign_keras.run import CONFIG_NAME
-    from sign_keras.training.trainer import TENSORBOARD_NAME, train
+    from sign_keras.training.trainer import train
 
     model = config.model
     inputs = input_names(model, config.sampling)
@@ -93,12 +139,12 @@ def run_experiment(
     check_splits(records, config.evaluate)
 
     # Run directory: what is to be done, before it is done.
-    run = open_run(config, records, run_dir, resume=resume)
+    run = open_run(config, records, run_dir, resume=resume, is_writer=workers.is_chief)
     print(f"run: {run.directory}")
     again = ["--config", run.directory / CONFIG_NAME, "--run-dir", run.directory, "--resume"]
     signals.doing, signals.how_to_go_on = "before training", f"{COMMAND} {shlex.join(map(str, again))}"
     if model.task == "continuous":
-        records = leave_out_sentences(records, run)
+        records = leave_out_sentences(records, run, is_writer=workers.is_chief)
 
     # Training.
     vectors = begin_gloss_vectors(run, records)
@@ -109,9 +155,13 @@ def run_experiment(
             built.get_layer(GLOSS_TABLE).set_weights([vectors])
         return built
 
-    train(run, records, build, resume=resume, until_epoch=until_epoch, signals=signals)
+    train(run, records, build, resume=resume, until_epoch=until_epoch, signals=signals, workers=workers)
+    return run, records
 
-    signals.doing = "after training, while the best epoch was evaluated or exported"
+
+def finish_run(run: Run, records: Records) -> None:
+    """Evaluates and exports the best epoch."""
+    config = run.config
     # How far its probabilities can be believed, or how its sentences are best read, on the clips that the epoch was
     # chosen by.
     artefact, validation = settle_best_epoch(run, records)
@@ -119,6 +169,7 @@ def run_experiment(
     # Evaluation, on clips that neither training nor the choice of the epoch has seen.
     metrics = evaluate_run(artefact, run, records)
     from sign_keras.pictures.board import show_best_epoch
+    from sign_keras.training.trainer import TENSORBOARD_NAME
 
     show_best_epoch(run.directory / TENSORBOARD_NAME, artefact, run, records, validation, metrics)
 
@@ -130,7 +181,6 @@ def run_experiment(
         f"{config.evaluate.split} {describe_score(metrics)}; {metrics['clips']} clips, "
         f"{describe_signers(records, config.evaluate.split)}): " + ", ".join(str(path) for path in artefacts)
     )
-    return SUCCESS
 
 
 def describe_score(metrics: dict[str, Any]) -> str:
@@ -144,7 +194,7 @@ def describe_score(metrics: dict[str, Any]) -> str:
     return f"{name} {score:.3f} (95 % interval {interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def leave_out_sentences(records: Records, run: Run) -> Records:
+def leave_out_sentences(records: Records, run: Run, *, is_writer: bool = True) -> Records:
     """Lists the clips that cannot be trained on in ``infeasible.csv``, and returns the records without them.
 
     Raises:
@@ -157,8 +207,9 @@ def leave_out_sentences(records: Records, run: Run) -> Records:
         unseen_sentences=run.config.data.unseen_sentences,
         selection_ratio=run.config.model.selection_ratio,
     )
-    listed = planned.plan.write_infeasible(run.directory)
-    print(planned.summary() + (f": {listed}" if planned.plan.infeasible else ""))
+    if is_writer:
+        listed = planned.plan.write_infeasible(run.directory)
+        print(planned.summary() + (f": {listed}" if planned.plan.infeasible else ""))
     return planned.records
 
 
@@ -176,11 +227,12 @@ def begin_gloss_vectors(run: Run, records: Records) -> np.ndarray | None:
     return gloss_vectors(model.alignment, run.label_map.glosses, records.directory)
 
 
-def prepare_records(config: Config) -> None:
+def prepare_records(config: Config, *, is_alone: bool = True) -> None:
     """Makes the records that the configuration names, unless they are there; says what it does.
 
     Raises:
-        UserError: they are missing and the configuration does not say how to make them, or making them fails.
+        UserError: they are missing and the configuration does not say how to make them, making them fails, or
+            several machines (not ``is_alone``) would make the same.
     """
     directory, prepare = config.records.directory, config.records.prepare
     if (directory / DATASET_INFO_NAME).exists():
@@ -190,6 +242,11 @@ def prepare_records(config: Config) -> None:
         raise UserError(
             f"records.directory={directory}: holds no {DATASET_INFO_NAME}; make the records with python -m "
             "tfrecords_tools.convert, or say how in records.prepare"
+        )
+    if not is_alone:
+        raise UserError(
+            f"records.directory={directory}: holds no {DATASET_INFO_NAME}; several machines read records that are "
+            f"there: make them first on one, by python -m tfrecords_tools.convert or by {COMMAND} without TF_CONFIG"
         )
     from tfrecords_tools.convert import convert_source
 
@@ -248,8 +305,10 @@ def describe_signers(records: Records, split: str) -> str:
     return f"{len(tested)} signers, " + (f"{seen} of them seen in training" if seen else "never seen in training")
 
 
-def open_run(config: Config, records: Records, directory: Path | None, *, resume: bool) -> Run:
-    """Creates the run directory, or opens it to go on.
+def open_run(
+    config: Config, records: Records, directory: Path | None, *, resume: bool, is_writer: bool = True
+) -> Run:
+    """Creates the run directory, or opens it to go on; what is no writer only knows of one that is new.
 
     Raises:
         UserError: it is taken; or, to go on, it is missing or its configuration or records are others.
@@ -260,7 +319,8 @@ def open_run(config: Config, records: Records, directory: Path | None, *, resume
     label_map = model_label_map(records.label_map, config.data.no_sign)
     directory = directory or Path("runs") / config.name
     if not resume:
-        return Run.create(directory, config, label_map, records.info)
+        begin = Run.create if is_writer else Run
+        return begin(directory, config, label_map, records.info)
     run = Run.load(directory)
     # Records may have moved; what they hold is compared below.
     if run.config.model_copy(update={"records": config.records}) != config:

@@ -24,6 +24,7 @@ from sign_keras.data.oversampling import balanced_counts, redeal
 from sign_keras.data.parsing import parse_record
 from sign_keras.data.sampling import sample_moments
 from sign_keras.data.sentences import keep_whole, read_sentences, sentence_label
+from sign_keras.data.shares import Share
 from tfrecords_tools.clips import SamplingSpec
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.dataset_info import LABEL_MAP_NAME, DatasetInfo
@@ -34,6 +35,7 @@ from tfrecords_tools.shards import find_shards
 METADATA = ("media_id", "path", "signer", "gloss")
 # Of an epoch's randomness: clips take the numbers from 0, their place in the epoch.
 MIX_STREAM, REDEAL_STREAM, NO_SIGN_STREAM = -1, -2, -3
+WHOLE = Share()
 # A parsed record and its label, and a seed, to those that take their place.
 Replacement = Callable[[Inputs, tf.Tensor, tf.Tensor], tuple[Inputs, tf.Tensor]]
 
@@ -114,6 +116,7 @@ class Records:
         first_epoch: int = 0,
         first_batch: int = 0,
         split: str = "train",
+        share: Share = WHOLE,
     ) -> tf.data.Dataset:
         """Endless epochs of ``(inputs, labels)``; the last batch of an epoch may be smaller.
 
@@ -128,6 +131,8 @@ class Records:
             first_epoch: where to start, for a training that is resumed.
             first_batch: of that epoch; batches before it are passed over without being decoded.
             split: which clips.
+            share: what of each batch; the others' clips are not decoded, unless clips are mixed. A batch of which
+                nothing is left is left out.
 
         Raises:
             UserError: the split is empty, a shard is damaged, clips of keypoints were to be mixed, no non-signs can
@@ -171,14 +176,17 @@ class Records:
                     parsed, label = put_in(parsed, label, _stream(_stream(order, NO_SIGN_STREAM), place))
                 return self.prepare(parsed, config.augment, of_keypoints, drawn), label
 
-            batches = self._batched(
-                clips.enumerate().skip(skipped * batch_size).map(prepare, tf.data.AUTOTUNE, deterministic=True),
-                batch_size,
-            )
-            if config.mix.is_on:
-                batches = batches.enumerate(start=skipped)
-                batches = self._mixed(batches, config.mix, num_glosses, _stream(order, MIX_STREAM))
-            return batches
+            places = clips.enumerate().skip(skipped * batch_size)
+            if config.mix.is_on:  # with any other clip of the batch
+                whole = self._batched(places.map(prepare, tf.data.AUTOTUNE, deterministic=True), batch_size)
+                whole = self._mixed(
+                    whole.enumerate(start=skipped), config.mix, num_glosses, _stream(order, MIX_STREAM)
+                )
+                return whole if share == WHOLE else _filled(whole.map(share.of_batch))
+            if share != WHOLE:
+                places = places.filter(lambda place, clip: share.holds(place, num_clips, batch_size))
+            clips = places.map(prepare, tf.data.AUTOTUNE, deterministic=True)
+            return self._batched(clips, batch_size // share.count)
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         return _tuned(epochs.flat_map(epoch_batches))
@@ -334,6 +342,10 @@ class Records:
         )
         with tf.control_dependencies([] if single is None else [single]):
             return tf.cast(parsed["labels"][0], tf.int32)
+
+
+def _filled(batches: tf.data.Dataset) -> tf.data.Dataset:
+    return batches.filter(lambda inputs, labels: tf.shape(labels)[0] > 0)
 
 
 def _stream(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:

@@ -30,14 +30,22 @@ GO_ON = "go on with --resume"
 
 
 class Checkpoints:
-    """The ``checkpoints`` folder of a run."""
+    """The ``checkpoints`` folder of a run.
 
-    def __init__(self, directory: Path, best_weights: Path) -> None:
+    Args:
+        directory: the folder.
+        best_weights: the best epoch's file in it.
+        is_writer: of several workers one writes; the others only restore, from what it has restored.
+    """
+
+    def __init__(self, directory: Path, best_weights: Path, *, is_writer: bool = True) -> None:
         self._directory = directory
         self._best_weights = best_weights
+        self._is_writer = is_writer
         self._newest: str | None = None  # state.json, as it was written
-        with writing(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+        if is_writer:
+            with writing(directory):
+                directory.mkdir(parents=True, exist_ok=True)
 
     def save(self, model: Learner, state: TrainingState, *, is_best: bool) -> None:
         """Saves a state; the one before stays.
@@ -47,6 +55,8 @@ class Checkpoints:
         Raises:
             UserError: the disk is full, or cannot be written; the newest checkpoint is as it was.
         """
+        if not self._is_writer:
+            return
         last = self._directory / LAST_WEIGHTS
         partial, state.weights_digest = self._write_weights(model, last)
         if is_best:
@@ -79,6 +89,19 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, and none is whole.
         """
+        state = self.find(say)
+        self.load(model, state)
+        return state
+
+    def find(self, say: Callable[[str], None] = print) -> TrainingState:
+        """The newest whole checkpoint's state, its files with the newest's names; a fresh one where there is none.
+
+        Args:
+            say: is told what is damaged.
+
+        Raises:
+            UserError: there are checkpoints, and none is whole.
+        """
         found = [name for name in (STATE, PREVIOUS_STATE) if (self._directory / name).exists()]
         if not found:
             return TrainingState()
@@ -89,9 +112,6 @@ class Checkpoints:
                 continue
             if name != STATE:
                 say(f"{self._directory}: the newest checkpoint is damaged or gone; going back to {state.place}")
-            model.load_weights(weights)
-            for variable, value in zip(_random_variables(model), state.random_state, strict=True):
-                variable.assign(value)
             self._make_newest(_to_text(state), weights)
             self._settle_best(state, say)
             return state
@@ -99,6 +119,14 @@ class Checkpoints:
             f"{self._directory}: its checkpoints are damaged or gone ({', '.join(found)} and their weights); start "
             "anew with another --run-dir"
         )
+
+    def load(self, model: Learner, state: TrainingState) -> None:
+        """Loads weights and the like that belong to a state that was found. Of several workers, all at once."""
+        if not state.weights_digest:
+            return
+        model.load_weights(self._directory / LAST_WEIGHTS)
+        for variable, value in zip(_random_variables(model), state.random_state, strict=True):
+            variable.assign(value)
 
     def _write_weights(self, model: Learner, path: Path) -> tuple[Path, str]:
         """Writes them under a temporary name; returns that and their digest."""
@@ -145,6 +173,8 @@ class Checkpoints:
 
     def _make_newest(self, text: str, weights: Path) -> None:
         """Gives what was restored the newest's names: else the next one would replace it before it is whole."""
+        if not self._is_writer:
+            return
         with writing(self._directory / LAST_WEIGHTS, GO_ON):
             weights.replace(self._directory / LAST_WEIGHTS)
         write_atomically(self._directory / STATE, text, GO_ON)
@@ -155,7 +185,7 @@ class Checkpoints:
         """Has the best epoch's file be the one that the state means; else there is no best epoch yet."""
         if not state.best_digest:  # no epoch has ended, or an earlier version made the checkpoint
             return
-        if _has_digest(self._partial_best, state.best_digest):  # a kill came before its rename
+        if self._is_writer and _has_digest(self._partial_best, state.best_digest):  # a kill came before its rename
             self._put_best_in_place()
         if not _has_digest(self._best_weights, state.best_digest):
             say(

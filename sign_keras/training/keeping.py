@@ -9,6 +9,7 @@ from sign_keras.config.training import TrainConfig, improves_downwards
 from sign_keras.training.checkpoints import Checkpoints
 from sign_keras.training.signals import StopSignals
 from sign_keras.training.state import TrainingState, metric_values
+from sign_keras.training.workers import Workers
 
 
 class KeepCheckpoints(keras.callbacks.Callback):
@@ -21,7 +22,8 @@ class KeepCheckpoints(keras.callbacks.Callback):
         state: as restored.
         config: the ``train`` section.
         batches: of an epoch.
-        signals: say when to stop; None: nobody does.
+        workers: that take each step together.
+        signals: say when to stop; None: nobody does. What one worker is told, all are.
     """
 
     def __init__(
@@ -30,38 +32,41 @@ class KeepCheckpoints(keras.callbacks.Callback):
         state: TrainingState,
         config: TrainConfig,
         batches: int,
+        workers: Workers,
         signals: StopSignals | None = None,
     ) -> None:
         super().__init__()
         self._checkpoints, self.state, self._signals = checkpoints, state, signals
         self._monitor, self._patience = config.monitor, config.early_stopping_patience
-        self._batches = batches
+        self._batches, self._workers, self._is_told = batches, workers, False
         self._seconds = None if config.checkpoint_minutes is None else 60 * config.checkpoint_minutes
         self._saved_at = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Stops between epochs, with all saved."""
         del epoch, logs
+        self._ask()
         self._stop_if_told()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Saves when it is time to; ``batch`` counts from 0."""
         del logs
         self.state.batch = batch + 1
-        is_due = self._seconds is not None and time.monotonic() - self._saved_at >= self._seconds
+        is_due = self._ask()
         if is_due or self._is_told:
-            self.state.metrics = metric_values(self.model)
+            self.state.metrics = metric_values(self.model, self._workers)
             self._save()
         self._stop_if_told()
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Notes what training has counted: validation counts with the same metrics."""
         del logs
-        self.state.metrics = metric_values(self.model)
+        self.state.metrics = metric_values(self.model, self._workers)
 
     def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Cuts validation short."""
         del batch, logs
+        self._ask()
         if self._is_told:
             self.model.stop_evaluating = True
 
@@ -93,15 +98,20 @@ class KeepCheckpoints(keras.callbacks.Callback):
         """Whether early stopping has ended the training, as far as the state tells."""
         return self.state.best_epoch > 0 and self.state.epoch - self.state.best_epoch >= self._patience
 
-    @property
-    def _is_told(self) -> bool:
-        return self._signals is not None and self._signals.is_received
+    def _ask(self) -> bool:
+        """Notes whether any worker is told to stop; whether the first one's clock says that it is time to save."""
+        is_told = self._signals is not None and self._signals.is_received
+        waited = time.monotonic() - self._saved_at
+        is_due = self._workers.is_chief and self._seconds is not None and waited >= self._seconds
+        self._is_told, is_due = self._workers.any(is_told, is_due)
+        return is_due
 
     def _save(self, *, is_best: bool = False) -> None:
         self._checkpoints.save(self.model, self.state, is_best=is_best)
         self._saved_at = time.monotonic()
 
     def _stop_if_told(self) -> None:
-        if self._signals is not None and self._signals.is_received:
+        if self._signals is not None and self._is_told:
+            self._workers.wait()  # until all is saved
             of = f" of {self._batches}" if self.state.batch else ""
             self._signals.stop(f"training is saved after {self.state.place}{of}")

@@ -1,6 +1,6 @@
 """The steps of training and validation: one update from several batches, exactly averaged over all devices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from sign_keras.training.confusion import ConfusionCounts
 from sign_keras.training.freezing import running_statistics
 from sign_keras.training.gradient_norms import GradientNorms
 from sign_keras.training.stage_learning import StageLearning
+from sign_keras.training.workers import shared_step
 
 Tensors = Any  # a tensor, or a dictionary of tensors
 
@@ -197,6 +198,14 @@ class Learner(keras.Model):
         self._loss_tracker.update_state(self._weighted(losses))
         if self.stages is not None:
             self.stages.track(losses)
+
+    def _make_function(self, step_function: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+        """Keras's step does not work on several machines."""
+        strategy = self.distribute_strategy
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return shared_step(strategy, step_function)
+        made: Callable[[Any], dict[str, Any]] = super()._make_function(step_function)
+        return made
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Keras averages the first batch over devices, which fails where it does not divide evenly."""

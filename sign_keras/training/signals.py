@@ -51,6 +51,16 @@ class StopSignals:
         if self.is_received:
             self.stop(self.doing)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a signal ends the process at once: for calls of TensorFlow that wait and do not heed it."""
+        ours = {number: signal.signal(number, signal.SIG_DFL) for number in self._before}
+        try:
+            yield
+        finally:
+            for number, handler in ours.items():
+                signal.signal(number, handler)
+
     @property
     def is_received(self) -> bool:
         """Whether it is time to stop."""

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from sign_keras.training.workers import Workers
 
 
 @dataclass
@@ -43,28 +46,22 @@ class TrainingState:
         return f"epoch {self.epoch + 1}, batch {self.batch}" if self.batch else f"epoch {self.epoch}"
 
 
-def metric_values(model: keras.Model) -> list[list]:
-    """What a model's metrics have counted, as ``TrainingState`` has it."""
-    return [
-        [keras.ops.convert_to_numpy(part).tolist() for part in _of_devices(model, variable)]
-        for variable in model.metrics_variables
-    ]
+def metric_values(model: keras.Model, workers: Workers) -> list[list]:
+    """What a model's metrics have counted, as ``TrainingState`` has it; all workers call it."""
+    return [values.tolist() for values in workers.values_of_all(model.metrics_variables)]
 
 
-def set_metrics(model: keras.Model, values: Sequence[Sequence]) -> None:
+def set_metrics(model: keras.Model, values: Sequence[Sequence], workers: Workers) -> None:
     """Has a model's metrics go on from there; on other devices than before, the first takes all.
 
     What an earlier version did not count, the last of them, begins where the epoch goes on.
     """
     for variable, saved in zip(model.metrics_variables[: len(values)], values, strict=True):
-        parts = _of_devices(model, variable)
-        if len(parts) != len(saved):
+        if len(saved) != workers.devices:
             # What metrics count is summed over devices.
-            total = tf.reduce_sum(tf.constant(saved, parts[0].dtype), axis=0)
-            saved = [total, *[tf.zeros_like(total)] * (len(parts) - 1)]
-        for part, value in zip(parts, saved, strict=True):
-            part.assign(value)
-
-
-def _of_devices(model: keras.Model, variable: keras.Variable) -> Sequence[tf.Variable]:
-    return model.distribute_strategy.experimental_local_results(variable.value)
+            total = np.sum(saved, axis=0)
+            saved = [total, *[np.zeros_like(total)] * (workers.devices - 1)]
+        parts = workers.strategy.experimental_local_results(variable.value)
+        mine = saved[workers.first_device : workers.first_device + workers.local_devices]
+        for part, value in zip(parts, mine, strict=True):
+            part.assign(tf.cast(value, part.dtype))

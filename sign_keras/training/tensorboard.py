@@ -46,6 +46,7 @@ class RunBoard(keras.callbacks.TensorBoard):
         with self._train_writer.as_default():
             # Indented by four, Markdown leaves it as it is.
             tf.summary.text("config", "    " + self._config_yaml.replace("\n", "\n    "), step=0)
+        self._train_writer.flush()  # a training that goes on after a kill does not write it again
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Begins to count anew."""

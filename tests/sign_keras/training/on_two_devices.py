@@ -18,6 +18,7 @@ from sign_keras.training.objectives import sentence_objective
 from sign_keras.training.recipe import prepare
 from sign_keras.training.stage_losses import StageLosses
 from sign_keras.training.state import TrainingState
+from sign_keras.training.workers import Workers
 from tests.sign_keras.sentence_labels import packed
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.tiny_learning import clips, fit, tiny_model, tiny_recipe, train_config, values
@@ -75,6 +76,8 @@ def timed_against_fit(strategy: tf.distribute.Strategy) -> float:
             recipe = tiny_recipe(batch_size=4)
         batches = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(4)
         if timed:
+            workers = Workers()
+            workers.strategy = strategy
             run_epochs(
                 recipe.learner,
                 batches.repeat(),
@@ -82,6 +85,7 @@ def timed_against_fit(strategy: tf.distribute.Strategy) -> float:
                 state=TrainingState(),
                 epochs=2,
                 batches_per_epoch=4,
+                workers=workers,
                 callbacks=recipe.callbacks_before_saving(),
             )
         else:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sign_keras.training.callbacks import INPUT_BOUND, EpochTimes, HistoryCSV, Progress
 from sign_keras.training.epochs import TimedStep, run_epochs
 from sign_keras.training.state import TrainingState, metric_values
+from sign_keras.training.workers import Workers
 from tests.sign_keras.training.tiny_learning import clips, tiny_recipe, values
 
 SECONDS = 0.1
@@ -37,6 +38,7 @@ def run(recipe, training, state, epochs=1, batches_per_epoch=3):
         state=state,
         epochs=epochs,
         batches_per_epoch=batches_per_epoch,
+        workers=Workers(),
         callbacks=[Rows({}, 0.1, state)],
     )
     return rows
@@ -86,7 +88,7 @@ def test_an_epoch_that_goes_on_reports_all_of_it():
     """Nothing is left but validation: what was waited and learnt before it was interrupted is what is reported."""
     recipe = tiny_recipe()
     run(recipe, batches(12), TrainingState())
-    state = TrainingState(batch=3, seconds=10.0, waited=4.0, metrics=metric_values(recipe.learner))
+    state = TrainingState(batch=3, seconds=10.0, waited=4.0, metrics=metric_values(recipe.learner, Workers()))
     ((logs, _, _),) = run(recipe, batches(12), state)
     assert logs["input_wait"] == 0.4
     assert logs["seconds"] > 10
@@ -105,7 +107,7 @@ def test_an_epoch_of_an_earlier_version_goes_on(tmp_path):
     """It counted no gradients, and its rows lack the columns of them."""
     recipe = tiny_recipe()
     run(recipe, batches(12), TrainingState())
-    values_before = metric_values(recipe.learner)[: -len(recipe.learner.gradient_norms.variables)]
+    values_before = metric_values(recipe.learner, Workers())[: -len(recipe.learner.gradient_norms.variables)]
     old = {"epoch": 1.0, "loss": 2.0}
     state = TrainingState(epoch=1, batch=2, seconds=1.0, metrics=values_before, history=[old])
     ((logs, _, _),) = run(recipe, batches(12), state, epochs=2)

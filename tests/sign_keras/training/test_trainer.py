@@ -1,5 +1,6 @@
 import csv
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from sign_keras.models.clip_inputs import ClipInput
 from sign_keras.run import Run
 from sign_keras.training.callbacks import StopOnNonFiniteLoss
 from sign_keras.training.checkpoints import Checkpoints
-from sign_keras.training.trainer import cut_evenly, train, updates_per_epoch
+from sign_keras.training.trainer import describe_batch, train, updates_per_epoch
 from tests.sign_keras.training.interrupted import KilledError, assert_same_training, die, events, killed_after
 from tfrecords_tools.command_line import UserError
 
@@ -147,23 +148,22 @@ def test_mixed_clips_train_in_parts(tiny_config, tmp_path):
     assert np.isfinite(state.history[0]["loss"])
 
 
-@pytest.mark.parametrize(
-    ("num_clips", "devices", "sizes"), [(17, 1, [8, 8, 1]), (17, 2, [8, 8]), (23, 4, [8, 8, 4])]
-)
-def test_every_device_gets_clips_of_every_batch(num_clips, devices, sizes):
-    clips = tf.data.Dataset.from_tensor_slices(({"frames": np.arange(num_clips)}, np.arange(num_clips)))
-    batches = list(cut_evenly(clips.batch(8), devices))
-    assert [len(labels) for _, labels in batches] == sizes
-    assert updates_per_epoch(num_clips, 8, devices) == len(sizes)
-    for inputs, labels in batches:
-        np.testing.assert_array_equal(inputs["frames"], labels)
-
-
 def test_batches_that_devices_cannot_share_are_refused():
     with pytest.raises(UserError, match="is 6: must be a multiple of the 4 devices"):
         updates_per_epoch(17, 6, devices=4)
     with pytest.raises(UserError, match=r"1 clip\(s\) for 2 devices"):
         updates_per_epoch(1, 8, devices=2)
+
+
+def test_the_log_says_what_each_device_and_all_together_learn_from(tiny_config):
+    config = tiny_config(train={"batch_size": 8, "accumulate_steps": 2, "learning_rate": 0.002}).train
+    alone, devices, workers = (SimpleNamespace(devices=n, count=m) for n, m in ((1, 1), (4, 1), (4, 2)))
+    assert describe_batch(config, alone) == "1 device, batch 16 (2 parts of 8), float32"
+    line = (
+        "batch 4 on each and 16 (2 parts of 8) over all, learning rate 0.002 as configured (not scaled by devices)"
+    )
+    assert describe_batch(config, devices) == f"4 devices, {line}, float32"
+    assert describe_batch(config, workers) == f"4 devices of 2 workers, {line}, float32"
 
 
 def test_a_stage_that_there_is_not_is_one_line(tiny_config, tmp_path):

@@ -1,0 +1,102 @@
+"""What training on several machines adds to a step: gradients summed over workers, and what they agree on.
+
+Starts N processes on this machine, which talk over loopback as machines do over a network. Each sums a gradient of
+so many float32 parameters with the others, as ``Learner`` does, and asks what is asked after every step (whether to
+save, whether to stop). One process alone does neither. Times are medians of the first worker, in milliseconds; the
+load of the machine is told, as processes that share cores wait for each other.
+
+Example:
+  python benchmarks/workers_speed.py --parameters 5000 300000 11000000
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def main() -> None:
+    """Runs the benchmark, or is one of its workers."""
+    arguments = _parse()
+    if "TF_CONFIG" in os.environ:
+        _measure(arguments)
+        return
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(arguments.workers)]
+    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    processes = []
+    for index in range(arguments.workers):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+        processes.append(subprocess.Popen([sys.executable, *sys.argv], env=environment))
+    for process in processes:
+        process.wait()
+    print(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from sign_keras.quiet import quiet_tensorflow
+    from sign_keras.training.cluster import cluster_from_environment, end_with_status_of
+
+    quiet_tensorflow()
+    import tensorflow as tf
+
+    from sign_keras.training.workers import Workers
+
+    workers = Workers(cluster_from_environment())
+
+    def sum_of(count: int) -> Callable[[], Any]:
+        @tf.function(autograph=False)
+        def summed() -> Any:
+            def of_device() -> Any:
+                gradient = tf.fill([count], 1.0)
+                context = tf.distribute.get_replica_context()
+                return tf.reduce_max(context.all_reduce(tf.distribute.ReduceOp.SUM, gradient))
+
+            return workers.strategy.experimental_local_results(workers.strategy.run(of_device))[0]
+
+        return lambda: summed().numpy()
+
+    rows = [("asking", 2, lambda: workers.any(False, False))]
+    rows += [("summing", count, sum_of(count)) for count in arguments.parameters]
+    for what, count, do in rows:
+        median, least = _milliseconds(do, arguments.repeats)
+        if workers.is_chief:
+            line = f"{what:8} {count:>11,} float32  {4 * count / 1e6:8.3f} MB  median {median:8.2f} ms  least "
+            print(f"{line}{least:8.2f} ms", flush=True)
+    end_with_status_of(lambda: 0)
+
+
+def _milliseconds(do: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    do()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        do()
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds), 1000 * min(seconds)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0],
+        epilog=__doc__[__doc__.index("Example:") :],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--repeats", type=int, default=50, help="of each (default: 50)")
+    parser.add_argument(
+        "--parameters", type=int, nargs="+", default=[5_000, 300_000, 11_000_000], help="of the models"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

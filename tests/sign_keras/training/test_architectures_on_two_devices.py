@@ -1,0 +1,84 @@
+"""Whole trainings of every architecture on two devices: the weights, histories and scores of one.
+
+Two epochs of SGD with a last batch that is smaller, padded clips among them; without dropout, and with batch
+normalisation frozen: both are a device's own. One process for all, as devices are set up once.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sign_keras.models import ARCHITECTURES
+from tests.conftest import REPOSITORY
+from tests.sign_keras.training.trained_on_two_devices import RECIPES
+
+# Largest difference of any weight, or of the optimiser's state; and of what the history says, as a share.
+FLOAT32, HISTORY = 1e-5, 1e-3
+# Sums of bfloat16 keep 8 bits, of float16 11: what is added in another order is rounded otherwise.
+BFLOAT16, FLOAT16, MIXED_HISTORY = 5e-3, 2e-3, 0.05
+QUICK = ("keypoint_gru, in two parts", "keypoint_conv_transformer", "keypoint_gru, mixed_bfloat16")
+ALL = (*ARCHITECTURES, *RECIPES)
+
+
+@pytest.fixture(scope="module")
+def train(
+    tiny_records, tiny_keypoint_records, tiny_sentence_records, tiny_video_sentence_records, tmp_path_factory
+):
+    records = {
+        "videos": tiny_records,
+        "keypoints": tiny_keypoint_records,
+        "sentences": tiny_sentence_records,
+        "video_sentences": tiny_video_sentence_records,
+    }
+
+    def run(names):
+        output = tmp_path_factory.mktemp("trained")
+        asked = json.dumps({"names": names, "output": output, "records": records}, default=str)
+        command = [sys.executable, "-m", "tests.sign_keras.training.trained_on_two_devices", asked]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found = {}
+        for line in done.stdout.splitlines():
+            if line.startswith("found "):
+                found |= json.loads(line.removeprefix("found "))
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def quick(train):
+    return train(QUICK)
+
+
+@pytest.fixture(scope="module")
+def others(train):
+    return train([name for name in ALL if name not in QUICK])
+
+
+def assert_same(name, trained):
+    tolerance, share = FLOAT32, HISTORY
+    if "mixed" in name:
+        tolerance, share = BFLOAT16 if "bfloat16" in name else FLOAT16, MIXED_HISTORY
+    assert trained["moved"] > 10 * tolerance  # it has learnt
+    assert trained["difference"] < tolerance
+    alone, together = trained["histories"]
+    assert len(alone) == len(together) == 2
+    for row, other in zip(alone, together, strict=True):
+        assert other == pytest.approx(row, rel=share, abs=share)
+        if "mixed" not in name:  # no answer is another one
+            scores = [key for key in row if key.endswith(("top1", "top5", "wer"))]
+            assert [other[key] for key in scores] == pytest.approx([row[key] for key in scores], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_some_architectures_end_on_two_devices_as_on_one(name, quick):
+    assert_same(name, quick[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ALL if name not in QUICK])
+def test_every_architecture_ends_on_two_devices_as_on_one(name, others):
+    assert_same(name, others[name])
