@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
 
@@ -155,6 +156,30 @@ def format_table(subjects: Sequence[Subject]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def quick(data: Path) -> list[Row]:
+    """Two models at 30 frames, and a step of one that streams."""
+    del data  # landmarks are made up
+    rounds = 7
+    with tempfile.TemporaryDirectory() as folder:
+        ours, causal, lstm = (prepare(load_config(CONFIGS[place]), 30, Path(folder)) for place in (0, 1, 3))
+        measure([ours, causal, lstm], rounds)
+
+    def turns(subject: Subject, column: str) -> list[float]:
+        return np.median(np.reshape(subject.milliseconds[column], (rounds, CALLS)), axis=1).tolist()
+
+    whole = "landmarks in"
+    return [
+        Row(f"a clip through {ours.name}", lstm.name, turns(ours, whole), turns(lstm, whole), "ms"),
+        Row(
+            f"a frame of a stream through {causal.name}",
+            "30 frames again",
+            turns(causal, "step"),
+            turns(causal, whole),
+            "ms",
+        ),
+    ]
 
 
 def main() -> None:
