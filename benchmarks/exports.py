@@ -28,6 +28,7 @@ from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import UserError
 
 if TYPE_CHECKING:
+    from sign_keras.data.dataset import Records
     from sign_keras.inference.artefact import Artefact
     from sign_keras.run import Run
 
@@ -231,14 +232,16 @@ def collect_answers(artefacts: Sequence["Artefact"], tests: Sequence[str]) -> An
 class SignReader:
     """Answers and truth of single signs."""
 
-    def __init__(self, artefact, records) -> None:
-        self._own, self._true = artefact.label_map.glosses, records.label_map.glosses
+    def __init__(self, artefact: "Artefact", records: "Records") -> None:
+        self._own, self._records = artefact.label_map.glosses, records
 
-    def references(self, labels) -> list[tuple[str, ...]]:
+    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
         """What was signed."""
-        return [(self._true[int(label)],) for label in labels]
+        from sign_keras.data.compatibility import matched_gloss
 
-    def texts(self, logits, labels) -> list[tuple[str, ...]]:
+        return [(matched_gloss(int(label), self._records),) for label in labels]
+
+    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
         """The likeliest sign of each clip."""
         del labels
         return [(self._own[index],) for index in logits.argmax(axis=-1)]
@@ -247,24 +250,25 @@ class SignReader:
 class SentenceReader:
     """Answers and truth of sentences."""
 
-    def __init__(self, artefact, records) -> None:
+    def __init__(self, artefact: "Artefact", records: "Records") -> None:
         from sign_keras.decoding import Decoder
 
-        self._own, self._true = artefact.label_map.glosses, records.label_map.glosses
+        self._own, self._records = artefact.label_map.glosses, records
         self._decoder = Decoder(artefact.sentence_decoding, self._own)
         self._frames_per_logit = artefact.frames_per_logit
 
-    def references(self, labels) -> list[tuple[str, ...]]:
+    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
         """What was signed."""
         from sign_keras.ctc.loss import unpacked
+        from sign_keras.data.compatibility import matched_gloss
 
         gloss_ids, _, num_glosses, _ = (np.asarray(part) for part in unpacked(labels))
         return [
-            tuple(self._true[index] for index in ids[:count])
+            tuple(matched_gloss(int(index), self._records) for index in ids[:count])
             for ids, count in zip(gloss_ids, num_glosses, strict=True)
         ]
 
-    def texts(self, logits, labels) -> list[tuple[str, ...]]:
+    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
         """What the run's decoding reads out of each clip's real frames."""
         from sign_keras.ctc.labels import logit_frames
         from sign_keras.ctc.loss import unpacked

@@ -97,15 +97,15 @@ def quick(data: Path) -> list[Row]:
 
     def row(what: str, ours: str, reference: str, names: Sequence[str]) -> Row:
         fastest = max(names, key=lambda name: values["clips_per_second"][name])
-        return Row(what, f"{reference}{fastest}", seconds[ours], seconds[fastest], "ms a clip")
+        return Row(what, reference.format(fastest), seconds[ours], seconds[fastest], "ms a clip")
 
     what = f"reading records of 96 pixels, {arguments.threads} threads"
     rows = [
-        row(what, RECORDS, "JPEG ", DECODERS),
-        row(f"{what}, with augmentation", AUGMENTED, "without: ", [RECORDS]),
+        row(what, RECORDS, "JPEG {}", DECODERS),
+        row(f"{what}, with augmentation", AUGMENTED, "without", [RECORDS]),
     ]
     png_folders = [name for name in PNG_FOLDERS.values() if name in seconds]
-    return [*rows, row(what, RECORDS, "PyTorch's DataLoader on ", png_folders)] if png_folders else rows
+    return [*rows, row(what, RECORDS, "PyTorch's DataLoader on {}", png_folders)] if png_folders else rows
 
 
 def measure_settings(arguments: argparse.Namespace, has_torch: bool) -> dict[str, Any]:
