@@ -76,8 +76,8 @@ class Subject:
         return {column: float(np.median(values)) for column, values in self.milliseconds.items()}
 
 
-def prepare(config: Config, num_frames: int, folder: Path) -> Subject:
-    """Builds, converts and loads a configuration."""
+def prepare(config: Config, num_frames: int, folder: Path, *, with_alone: bool = True) -> Subject:
+    """Builds, converts and loads a configuration; the network without its features where it is wanted and can be."""
     keras.utils.set_random_seed(0)
     sampling = config.sampling.model_copy(update={"num_frames": num_frames})
     model = build_model(config.model, ClipInput(sampling, layout=MEDIAPIPE_HOLISTIC), NUM_GLOSSES)
@@ -85,7 +85,7 @@ def prepare(config: Config, num_frames: int, folder: Path) -> Subject:
     files = {kind: folder / f"{config.name}_{num_frames}_{kind}.tflite" for kind in ("none", "float16")}
     write_tflite(model, files, step_model)
     calls = {"landmarks in": _call(files["float16"], SIGNATURE)}
-    if isinstance(config.model, KeypointConvTransformerConfig):
+    if with_alone and isinstance(config.model, KeypointConvTransformerConfig):
         alone = folder / f"{config.name}_{num_frames}_alone.tflite"
         write_tflite(network_alone(model, config.model), {"float16": alone})
         calls["features in"] = _call(alone, SIGNATURE)
@@ -163,7 +163,9 @@ def quick(data: Path) -> list[Row]:
     del data  # landmarks are made up
     rounds = 7
     with tempfile.TemporaryDirectory() as folder:
-        ours, causal, lstm = (prepare(load_config(CONFIGS[place]), 30, Path(folder)) for place in (0, 1, 3))
+        ours, causal, lstm = (
+            prepare(load_config(CONFIGS[place]), 30, Path(folder), with_alone=False) for place in (0, 1, 3)
+        )
         measure([ours, causal, lstm], rounds)
 
     def turns(subject: Subject, column: str) -> list[float]:

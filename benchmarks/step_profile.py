@@ -63,9 +63,7 @@ def quick(data: Path) -> list[Row]:
     convolving, all_of_it = [], []
     for _ in range(3):
         operators = operator_seconds(step)
-        convolving.append(
-            sum(spent for name, spent in operators.items() if "Conv" in name)
-        )
+        convolving.append(sum(spent for name, spent in operators.items() if "Conv" in name))
         all_of_it.append(sum(operators.values()))
     what = "convolutions in a training step of r3d_18, one clip of 16 x 112 x 112"
     return [Row(what, "all operators", convolving, all_of_it, "CPU s", "higher")]
