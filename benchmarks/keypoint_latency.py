@@ -77,7 +77,7 @@ class Subject:
 
 
 def prepare(config: Config, num_frames: int, folder: Path, *, with_alone: bool = True) -> Subject:
-    """Builds, converts and loads a configuration; the network without its features where it is wanted and can be."""
+    """Builds, converts and loads a configuration; ``with_alone``: its network without features, too."""
     keras.utils.set_random_seed(0)
     sampling = config.sampling.model_copy(update={"num_frames": num_frames})
     model = build_model(config.model, ClipInput(sampling, layout=MEDIAPIPE_HOLISTIC), NUM_GLOSSES)
