@@ -274,7 +274,8 @@ def _line(row: Row, command: str) -> str:
 
 
 def _figure(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.3g}"
+    middle = statistics.median(values)
+    return f"{middle:,.0f}" if middle >= 1000 else f"{middle:.3g}"
 
 
 def _cell(text: str) -> str:

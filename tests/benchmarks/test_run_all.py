@@ -55,6 +55,10 @@ def test_a_failure_is_a_row_and_the_others_still_run(folder, capsys):
     assert written["versions"]["numpy"] in page
 
 
+def test_figures_are_plain_numbers():
+    assert [run_all._figure(values) for values in ([4818.2], [0.05581], [1, 3, 2])] == ["4,818", "0.0558", "2"]
+
+
 def test_what_is_left_out_is_no_failure(folder):
     assert run(folder, names=("steady", "missing")) == 0
 
