@@ -5,6 +5,7 @@
 #   make test-slow    the tests that take minutes
 #   make test-torch   the tests against torchvision, in an environment of their own with PyTorch
 #   make test-browser the web page in Debian's Chromium, whose camera is a rendered signer
+#   make benchmarks   every benchmark in a quick form: docs/benchmarks.md, and what got worse since the last time
 #   make test-beam    the tests of convert --runner beam, in an environment of their own with Apache Beam
 
 VENV ?= .venv
@@ -12,7 +13,7 @@ PYTHON ?= $(firstword $(foreach name,python3.12 python3.11 python3,$(if $(shell 
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart environment test test-slow test-beam test-browser test-torch check format clean
+.PHONY: help quickstart environment test test-slow test-beam test-browser test-torch benchmarks check format clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -87,6 +88,9 @@ $(VENV)-torch/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)-torch && \
 	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[dev,torch]' && touch $@
+
+benchmarks: environment
+	$(RUN) benchmarks/run_all.py
 
 check: environment
 	$(RUN) -m ruff check .

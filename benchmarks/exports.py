@@ -1,8 +1,11 @@
 """What quantization costs and gives: size, one-thread latency, answers kept and accuracy of a run's exports.
 
 Each .tflite is compared with the run on every clip of the given splits, which it has not been chosen on; the gate
-is left open, so that the table has what the gate would refuse. Latencies of all files are taken in turns, so that a
-busy machine is as busy for each; the best is what a file costs, the median what it cost here.
+is left open, so that the table has what the gate would refuse. Of models that read sentences, *same answer* is the
+share of frames, padded ones included, of which both call the same gloss or the blank likeliest, as the gate has it,
+and the word error rate (WER), by the run's own decoding, takes the place of top-1 accuracy. Latencies of all files
+are taken in turns, so that a busy machine is as busy for each; the best is what a file costs, the median what it
+cost here. A file that cannot be written or run is a row that says why.
 
     python benchmarks/exports.py --run runs/cnn_lstm --quantization none float16 dynamic int8 \
         --test data/synthetic_words/records:test
@@ -13,14 +16,80 @@ import dataclasses
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import sample_data
+from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
+from tfrecords_tools.command_line import UserError
+
+if TYPE_CHECKING:
+    from sign_keras.data.dataset import Records
+    from sign_keras.inference.artefact import Artefact
+    from sign_keras.run import Run
 
 ROUNDS, CALLS_IN_A_ROW = 60, 3
 OPEN_GATE = {"max_probability_difference": 2.0, "min_top1_agreement": 0.0, "max_accuracy_loss": 1.0}
+BATCH_SIZE = 16
+
+
+@dataclasses.dataclass
+class Export:
+    """What was found of a file.
+
+    Attributes:
+        quantization: of the file.
+        fault: why there is none; nothing else is known then.
+        megabytes: of the file.
+        operators: how many of each class.
+        milliseconds: of each call, on one thread.
+        agreement: share of the run's answers that it gives.
+        score: top-1 accuracy, of sentences WER.
+    """
+
+    quantization: str
+    fault: str = ""
+    megabytes: float = 0.0
+    operators: dict[str, int] = dataclasses.field(default_factory=dict)
+    milliseconds: list[float] = dataclasses.field(default_factory=list)
+    agreement: float = 0.0
+    score: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A run beside its exports.
+
+    Attributes:
+        clips: that they were tested on.
+        score: of the run; see ``Export``.
+        exports: in the order in which they were asked for.
+    """
+
+    clips: int
+    score: float
+    exports: list[Export]
+
+
+@dataclasses.dataclass
+class Answers:
+    """What artefacts say of clips.
+
+    Attributes:
+        top1: of each artefact and batch ``[B]``, of sentences ``[B, T']``: the likeliest labels.
+        texts: of each artefact and clip: its answer's glosses, of a single sign one.
+        references: of each clip: what was signed.
+        clip: one clip's inputs.
+    """
+
+    top1: list[list[np.ndarray]]
+    texts: list[list[tuple[str, ...]]]
+    references: list[tuple[str, ...]]
+    clip: dict[str, np.ndarray] | None = None
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, required=True, help="run directory; its records are where it says")
     parser.add_argument("--quantization", nargs="+", default=["none", "float16", "dynamic", "int8"])
     parser.add_argument("--test", nargs="+", required=True, metavar="DIR:SPLIT", help="clips to test on")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"turns (default {ROUNDS})")
     return parser
 
 
@@ -40,69 +110,195 @@ def main() -> None:
     """Prints a row of the table for each quantization."""
     arguments = build_parser().parse_args()
     quiet_tensorflow()
-    from sign_keras.export import export_run
-    from sign_keras.export.__main__ import find_records
-    from sign_keras.inference.run_artefact import RunArtefact
-    from sign_keras.inference.tflite_artefact import TFLiteArtefact
     from sign_keras.run import Run
 
     run = Run.load(arguments.run)
-    config = run.config.model_copy(update={"export": run.config.export.model_copy(update=OPEN_GATE)})
+    found = measure(run, arguments.quantization, arguments.test, arguments.rounds)
+    score = "top-1" if run.config.model.task == "isolated" else "WER"
+    print(f"{run.config.name} ({run.config.model.architecture}), {found.clips} clips")
+    print(f"| quantization | MB | one thread, best (median) | same answer | {score} (run's) | ops |")
+    print("|---|---|---|---|---|---|")
+    for export in found.exports:
+        classes = ", ".join(f"{count} {name}" for name, count in export.operators.items())
+        print(
+            f"| {export.quantization} | | {export.fault} | | | |"
+            if export.fault
+            else f"| {export.quantization} | {export.megabytes:.2f} | {min(export.milliseconds):.2f} ms "
+            f"({np.median(export.milliseconds):.2f}) | {export.agreement:.1%} | {export.score:.4f} "
+            f"({found.score:.4f}) | {classes} |"
+        )
+
+
+def quick(data: Path) -> list[Row]:
+    """Eight bits against float32 of a CNN-LSTM that was trained for one epoch, on a few clips."""
+    quiet_tensorflow()
+    from sign_keras.run import Run
+
+    run, rounds = Run.load(sample_data.run(data, "cnn_lstm", epochs=1)), 7
+    found = measure(run, ["none", "int8"], [f"{sample_data.records(data)}:test"], rounds)
+    for export in found.exports:
+        if export.fault:
+            raise RuntimeError(f"error: {export.quantization}: {export.fault}")
+    full, eight = found.exports
+
+    def turns(export: Export) -> list[float]:
+        return np.median(np.reshape(export.milliseconds, (rounds, CALLS_IN_A_ROW)), axis=1).tolist()
+
+    return [
+        Row("a clip through cnn_lstm in 8 bits, one thread", "in float32", turns(eight), turns(full), "ms"),
+        Row("the .tflite of cnn_lstm in 8 bits", "in float32", [eight.megabytes], [full.megabytes], "MB"),
+    ]
+
+
+def measure(run: "Run", quantizations: Sequence[str], tests: Sequence[str], rounds: int) -> Measured:
+    """Exports a run without a gate, tests and times what came of it.
+
+    Args:
+        run: the training; its records are where its configuration says.
+        quantizations: of the .tflite files.
+        tests: ``DIR:SPLIT`` of records with clips to test on.
+        rounds: turns of timing.
+    """
+    from sign_keras.inference.run_artefact import RunArtefact
+    from sign_keras.inference.tflite_artefact import TFLiteArtefact
+
+    exports = [Export(quantization) for quantization in quantizations]
     with tempfile.TemporaryDirectory() as scratch:
+        paths = write_exports(run, exports, Path(scratch))
+        artefacts = [TFLiteArtefact(path, num_threads=1) for path in paths]
+        written = [export for export in exports if not export.fault]
+        answers = collect_answers([RunArtefact(run), *artefacts], tests)
+        of_run, *scores = (score(texts, answers.references, run) for texts in answers.texts)
+        for export, top1, found in zip(written, answers.top1[1:], scores, strict=True):
+            export.score = found
+            same = [(one == other).ravel() for one, other in zip(answers.top1[0], top1, strict=True)]
+            export.agreement = float(np.concatenate(same).mean())
+        assert answers.clip is not None  # records hold clips
+        for export, durations in zip(written, latencies(artefacts, answers.clip, rounds), strict=True):
+            export.milliseconds = durations
+    return Measured(len(answers.references), of_run, exports)
+
+
+def write_exports(run: "Run", exports: Sequence[Export], folder: Path) -> list[Path]:
+    """Writes the files together, and where that fails each alone; notes figures, or why there is no file."""
+    from sign_keras.export import export_run
+    from sign_keras.export.__main__ import find_records
+
+    config = run.config.model_copy(update={"export": run.config.export.model_copy(update=OPEN_GATE)})
+    names = [export.quantization for export in exports]
+    try:
         paths = export_run(
             dataclasses.replace(run, config=config),
             ["tflite"],
-            arguments.quantization,
+            names,
             records=find_records(run),
-            output_dir=Path(scratch),
+            output_dir=folder,
         )
-        artefacts = [TFLiteArtefact(path, num_threads=1) for path in paths]
-        top1, labels, clip = answers([RunArtefact(run), *artefacts], arguments.test)
-        best, median = latencies(artefacts, clip)
-        print(f"{run.config.name} ({run.config.model.architecture}), {len(labels)} clips")
-        print("| quantization | MB | one thread, best (median) | same answer | top-1 (run's) | ops |")
-        print("|---|---|---|---|---|---|")
-        for index, path in enumerate(paths):
-            report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            classes = ", ".join(f"{count} {name}" for name, count in report["operator_classes"].items())
-            print(
-                f"| {report['quantization']} | {report['size_bytes'] / 1e6:.2f} | {best[index]:.2f} ms "
-                f"({median[index]:.2f}) | {(top1[index + 1] == top1[0]).mean():.1%} | "
-                f"{(top1[index + 1] == labels).mean():.4f} ({(top1[0] == labels).mean():.4f}) | {classes} |"
-            )
+    except UserError as error:
+        if len(exports) > 1:
+            return [path for export in exports for path in write_exports(run, [export], folder)]
+        exports[0].fault = str(error)
+        return []
+    for export, path in zip(exports, paths, strict=True):
+        report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        export.megabytes, export.operators = report["size_bytes"] / 1e6, report["operator_classes"]
+    return paths
 
 
-def answers(artefacts, tests):
-    """Top answers ``[artefacts, clips]``, labels ``[clips]``, and one clip's inputs; each clip is read once."""
-    from sign_keras.data.compatibility import check_clip_spec, matched_ids
+def collect_answers(artefacts: Sequence["Artefact"], tests: Sequence[str]) -> Answers:
+    """Lets every artefact answer every clip; each clip is read once."""
+    from sign_keras.data.compatibility import check_clip_spec
     from sign_keras.data.dataset import Records
 
-    top1, labels = [[] for _ in artefacts], []
+    answers = Answers([[] for _ in artefacts], [[] for _ in artefacts], [])
     first = artefacts[0]
-    clip = None
     for test in tests:
         directory, _, split = test.rpartition(":")
-        records = Records.open(Path(directory), first.sampling, first.input_names)
+        records = Records.open(
+            Path(directory), first.sampling, first.input_names, first.task, first.frames_per_logit
+        )
         check_clip_spec(first.clip_spec, records)
-        own_ids = matched_ids(first.label_map, records, split)
-        for inputs, label, _ in records.evaluation_batches(split, 16).as_numpy_iterator():
-            clip = clip or {name: values[:1] for name, values in inputs.items()}
-            labels += [own_ids[int(index)] for index in label]
-            for found, artefact in zip(top1, artefacts, strict=True):
-                found += artefact.logits(inputs).argmax(axis=1).tolist()
-    return np.array(top1), np.array(labels), clip
+        read = SentenceReader(first, records) if first.task == "continuous" else SignReader(first, records)
+        for inputs, labels, _ in records.evaluation_batches(split, BATCH_SIZE).as_numpy_iterator():
+            answers.clip = answers.clip or {name: values[:1] for name, values in inputs.items()}
+            answers.references += read.references(labels)
+            for top1, texts, artefact in zip(answers.top1, answers.texts, artefacts, strict=True):
+                logits = artefact.logits(inputs)
+                top1.append(logits.argmax(axis=-1))
+                texts += read.texts(logits, labels)
+    return answers
 
 
-def latencies(artefacts, clip):
-    """Best and median milliseconds of each artefact."""
-    times = [[] for _ in artefacts]
-    for _ in range(ROUNDS):
+class SignReader:
+    """Answers and truth of single signs."""
+
+    def __init__(self, artefact: "Artefact", records: "Records") -> None:
+        self._own, self._records = artefact.label_map.glosses, records
+
+    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
+        """What was signed."""
+        from sign_keras.data.compatibility import matched_gloss
+
+        return [(matched_gloss(int(label), self._records),) for label in labels]
+
+    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
+        """The likeliest sign of each clip."""
+        del labels
+        return [(self._own[index],) for index in logits.argmax(axis=-1)]
+
+
+class SentenceReader:
+    """Answers and truth of sentences."""
+
+    def __init__(self, artefact: "Artefact", records: "Records") -> None:
+        from sign_keras.decoding import Decoder
+
+        self._own, self._records = artefact.label_map.glosses, records
+        self._decoder = Decoder(artefact.sentence_decoding, self._own)
+        self._frames_per_logit = artefact.frames_per_logit
+
+    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
+        """What was signed."""
+        from sign_keras.ctc.loss import unpacked
+        from sign_keras.data.compatibility import matched_gloss
+
+        gloss_ids, _, num_glosses, _ = (np.asarray(part) for part in unpacked(labels))
+        return [
+            tuple(matched_gloss(int(index), self._records) for index in ids[:count])
+            for ids, count in zip(gloss_ids, num_glosses, strict=True)
+        ]
+
+    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
+        """What the run's decoding reads out of each clip's real frames."""
+        from sign_keras.ctc.labels import logit_frames
+        from sign_keras.ctc.loss import unpacked
+
+        num_frames = logit_frames(np.asarray(unpacked(labels)[1]), self._frames_per_logit)
+        decodings = self._decoder.decode(logits, num_frames)
+        return [tuple(self._own[index] for index in decoding.gloss_ids) for decoding in decodings]
+
+
+def score(texts: Sequence[tuple[str, ...]], references: Sequence[tuple[str, ...]], run: "Run") -> float:
+    """Top-1 accuracy, of sentences WER."""
+    from sign_keras.error_rate import align_sentences, word_error_rate
+
+    if run.config.model.task == "isolated":
+        return float(np.mean([text == reference for text, reference in zip(texts, references, strict=True)]))
+    return float(word_error_rate(align_sentences(references, texts))["wer"])
+
+
+def latencies(
+    artefacts: Sequence["Artefact"], clip: dict[str, np.ndarray], rounds: int = ROUNDS
+) -> list[list[float]]:
+    """Milliseconds of each artefact's calls, by turns."""
+    times: list[list[float]] = [[] for _ in artefacts]
+    for _ in range(rounds):
         for durations, artefact in zip(times, artefacts, strict=True):
             for _ in range(CALLS_IN_A_ROW):
                 start = time.perf_counter()
                 artefact.logits(clip)
-                durations.append(time.perf_counter() - start)
-    return [1e3 * min(row) for row in times], [1e3 * float(np.median(row)) for row in times]
+                durations.append(1e3 * (time.perf_counter() - start))
+    return times
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import Row, from_rates
 
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.sources import SOURCES
@@ -74,6 +75,27 @@ class Dataset:
 def main() -> None:
     """Runs the benchmark."""
     arguments = _parse()
+    results = measure_sources(arguments)
+    print(json.dumps(results) if arguments.json else _table(results))
+
+
+def quick(data: Path) -> list[Row]:
+    """Few sequences, so that start-up counts for much."""
+    arguments = _parse(["--sequences", "80", "--repeats", "3"])
+    rows = []
+    for source, comparisons in measure_sources(arguments)["sources"].items():
+        for comparison, what in (
+            ("convert", f"converting 80 sequences of {source}, start-up included"),
+            ("reader", f"reading {source}, one process"),
+        ):
+            (_, ours), (other, theirs) = comparisons[comparison]["runs"].items()
+            milliseconds = ([1e3 * one for one in from_rates(rates)] for rates in (ours, theirs))
+            rows.append(Row(what, f"{other}, loading alone", *milliseconds, "ms a sequence"))
+    return rows
+
+
+def measure_sources(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both comparisons of each source."""
     results: dict[str, Any] = {key: getattr(arguments, key) for key in ("sequences", "frames", "workers")}
     results["sources"] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +104,7 @@ def main() -> None:
             results["sources"][source] = measure(
                 dataset, arguments.workers, arguments.repeats, Path(folder) / "out"
             )
-    print(json.dumps(results) if arguments.json else _table(results))
+    return results
 
 
 # ------------------------------------------------------------------------------------------------ made-up files
@@ -237,7 +259,7 @@ def _table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", nargs="+", choices=list(WRITERS), default=list(WRITERS), metavar="NAME")
     parser.add_argument("--sequences", type=int, default=400, metavar="N", help="of each source (default: 400)")
@@ -245,7 +267,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), metavar="N")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="turns (default: 5)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
 
@@ -75,8 +76,8 @@ class Subject:
         return {column: float(np.median(values)) for column, values in self.milliseconds.items()}
 
 
-def prepare(config: Config, num_frames: int, folder: Path) -> Subject:
-    """Builds, converts and loads a configuration."""
+def prepare(config: Config, num_frames: int, folder: Path, *, with_alone: bool = True) -> Subject:
+    """Builds, converts and loads a configuration; ``with_alone``: its network without features, too."""
     keras.utils.set_random_seed(0)
     sampling = config.sampling.model_copy(update={"num_frames": num_frames})
     model = build_model(config.model, ClipInput(sampling, layout=MEDIAPIPE_HOLISTIC), NUM_GLOSSES)
@@ -84,7 +85,7 @@ def prepare(config: Config, num_frames: int, folder: Path) -> Subject:
     files = {kind: folder / f"{config.name}_{num_frames}_{kind}.tflite" for kind in ("none", "float16")}
     write_tflite(model, files, step_model)
     calls = {"landmarks in": _call(files["float16"], SIGNATURE)}
-    if isinstance(config.model, KeypointConvTransformerConfig):
+    if with_alone and isinstance(config.model, KeypointConvTransformerConfig):
         alone = folder / f"{config.name}_{num_frames}_alone.tflite"
         write_tflite(network_alone(model, config.model), {"float16": alone})
         calls["features in"] = _call(alone, SIGNATURE)
@@ -155,6 +156,32 @@ def format_table(subjects: Sequence[Subject]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def quick(data: Path) -> list[Row]:
+    """Two models at 30 frames, and a step of one that streams."""
+    del data  # landmarks are made up
+    rounds = 7
+    with tempfile.TemporaryDirectory() as folder:
+        ours, causal, lstm = (
+            prepare(load_config(CONFIGS[place]), 30, Path(folder), with_alone=False) for place in (0, 1, 3)
+        )
+        measure([ours, causal, lstm], rounds)
+
+    def turns(subject: Subject, column: str) -> list[float]:
+        return np.median(np.reshape(subject.milliseconds[column], (rounds, CALLS)), axis=1).tolist()
+
+    whole = "landmarks in"
+    return [
+        Row(f"a clip through {ours.name}", lstm.name, turns(ours, whole), turns(lstm, whole), "ms"),
+        Row(
+            f"a frame of a stream through {causal.name}",
+            "30 frames again",
+            turns(causal, "step"),
+            turns(causal, whole),
+            "ms",
+        ),
+    ]
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sample_data
+from rows import Row
 from tqdm import tqdm
 
 from tfrecords_tools.clips import Clip, ClipSpec, shuffled
@@ -65,6 +67,18 @@ def main() -> None:
         "empty": measure_empty(arguments.empty_scenes, arguments.empty_frames, arguments.seed, arguments.workers),
     }
     print(json.dumps(results) if arguments.json else _table(results))
+
+
+def quick(data: Path) -> list[Row]:
+    """A few clips, and no empty rooms."""
+    folder = sample_data.videos(data)
+    clips = choose_clips(folder, 8, seed=0)
+    found = summarise(list(measure_clips(clips, folder, os.cpu_count() or 1)))["both"]
+    what = f"hands that MediaPipe finds in {len(clips)} clips"
+    return [
+        Row(what, "hands in view", [found["found_rate"]], [1.0], "of them", "higher"),
+        Row(f"{what}: median error", "a hand hardly there", [found["median_error"]], [MISPLACED], "hand units"),
+    ]
 
 
 def choose_clips(directory: Path, count: int | None, seed: int) -> list[Clip]:

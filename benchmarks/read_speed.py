@@ -28,7 +28,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ import av
 import cv2
 import numpy as np
 import PIL.Image
+import sample_data
+from rows import Row, from_rates
 
 from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.clips import SamplingSpec
@@ -80,6 +82,34 @@ def main() -> None:
     if not has_torch:
         print(TORCH_HINT, file=sys.stderr)
     quiet_tensorflow()
+    results = measure_settings(arguments, has_torch)
+    print(json.dumps(results) if arguments.json else _table(results))
+
+
+def quick(data: Path) -> list[Row]:
+    """Few clips in short turns; against PNG folders where PyTorch is there."""
+    options = ["--clips", "64", "--seconds", "2", "--repeats", "3"]
+    arguments = _parse(["--input", str(sample_data.videos(data)), *options])
+    quiet_tensorflow()
+    results = measure_settings(arguments, importlib.util.find_spec("torch") is not None)
+    (values,) = results["settings"].values()
+    seconds = {name: [1e3 * one for one in from_rates(rates)] for name, rates in values["runs"].items()}
+
+    def row(what: str, ours: str, reference: str, names: Sequence[str]) -> Row:
+        fastest = max(names, key=lambda name: values["clips_per_second"][name])
+        return Row(what, reference.format(fastest), seconds[ours], seconds[fastest], "ms a clip")
+
+    what = f"reading records of 96 pixels, {arguments.threads} threads"
+    rows = [
+        row(what, RECORDS, "JPEG {}", DECODERS),
+        row(f"{what}, with augmentation", AUGMENTED, "without", [RECORDS]),
+    ]
+    png_folders = [name for name in PNG_FOLDERS.values() if name in seconds]
+    return [*rows, row(what, RECORDS, "PyTorch's DataLoader on {}", png_folders)] if png_folders else rows
+
+
+def measure_settings(arguments: argparse.Namespace, has_torch: bool) -> dict[str, Any]:
+    """Every setting's clips a second."""
     results: dict[str, Any] = {"threads": arguments.threads, "frames": NUM_FRAMES, "settings": {}}
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(find_videos(arguments.input, Path(folder)), arguments.clips, Path(folder))
@@ -88,7 +118,7 @@ def main() -> None:
             setting = prepare(manifest, stored, size, Path(folder) / f"{stored}_{size}", arguments.threads)
             sides = make_sides(setting, arguments, has_torch)
             results["settings"][name] = measure(sides, arguments.repeats, arguments.seconds)
-    print(json.dumps(results) if arguments.json else _table(results))
+    return results
 
 
 # ------------------------------------------------------------------------------------------------ preparation
@@ -304,7 +334,7 @@ def _table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=Path, metavar="DIR", help="folder of mp4 files (default: rendered)")
     parser.add_argument("--clips", type=int, default=384, metavar="N", help="clips to read (default: 384)")
@@ -322,7 +352,7 @@ def _parse() -> argparse.Namespace:
         help="whose augmentation to take (default: configs/cnn_lstm.yaml)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ Example:
 
 import argparse
 import csv
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from rows import Row
 from tqdm import tqdm
 
 from tfrecords_tools.synthetic.anatomy import JOINT_NAMES, BodyPose
@@ -30,20 +33,40 @@ SEED = 0x57  # after the data set's: other takes than its clips
 def main() -> None:
     """Renders the videos, their truth and ``manifest.csv``."""
     arguments = _parse()
-    glosses = tuple(LEXICON)[: arguments.num_glosses]
+    make(arguments.output, arguments.signers, arguments.num_glosses, arguments.seed, arguments.size)
+
+
+def make(output: Path, signers: Sequence[int], num_glosses: int, seed: int, size: int) -> None:
+    """One video of each signer, the manifest last."""
+    glosses = tuple(LEXICON)[:num_glosses]
     rows = []
-    for index in tqdm(arguments.signers, unit="signer", disable=None):
-        signer = make_signer(arguments.seed, index)
-        rng = np.random.default_rng([arguments.seed, SEED, index])
+    for index in tqdm(signers, unit="signer", disable=None):
+        signer = make_signer(seed, index)
+        rng = np.random.default_rng([seed, SEED, index])
         order = [glosses[place] for place in rng.permutation(len(glosses))]
         rate = float(rng.integers(FRAME_RATES[0], FRAME_RATES[1] + 1))
-        render(arguments.output, signer, order, rng, rate, arguments.size)
+        render(output, signer, order, rng, rate, size)
         name = f"rested/{signer.name}.mp4"
         rows.append({"path": name, "glosses": " ".join(order), "signer": signer.name, "frame_rate": f"{rate:g}"})
-    with (arguments.output / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+    with (output / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def quick(data: Path) -> list[Row]:
+    """Rendering against the length of what is rendered."""
+    del data  # it is made here
+    spent, lengths = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(3):
+            rng = np.random.default_rng(index)
+            start = time.perf_counter()
+            render(Path(folder), make_signer(0, index), tuple(LEXICON)[:2], rng, rate=20.0, size=256)
+            spent.append(time.perf_counter() - start)
+            with np.load(Path(folder) / f"joints/rested/{make_signer(0, index).name}.npz") as truth:
+                lengths.append(len(truth["phase"]) / 20.0)
+    return [Row("rendering a signer of 256 pixels, 20 frames/s", "the video's length", spent, lengths, "s")]
 
 
 def render(

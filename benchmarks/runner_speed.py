@@ -8,6 +8,7 @@ Example:
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -16,10 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import sample_data
 from convert_speed import REPOSITORY, find_videos, make_input
+from rows import LeftOutError, Row, from_rates
 
 RUNNERS = ("local", "beam")
 
@@ -32,6 +36,24 @@ def main() -> None:
         make_input(find_videos(arguments.input, work), arguments.num_clips, work / "in")
         results = measure(work, arguments)
     print(json.dumps(results) if arguments.json else _table(results))
+
+
+def quick(data: Path) -> list[Row]:
+    """Frames alone, so that the runners' own work shows.
+
+    Raises:
+        LeftOutError: there is no Apache Beam.
+    """
+    if importlib.util.find_spec("apache_beam") is None:
+        raise LeftOutError("needs Apache Beam, in the environment of make test-beam")
+    options = ["--num-clips", "16", "--clips-per-shard", "4", "--repeats", "1", "--frames-only"]
+    arguments = _parse(options)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        make_input(find_videos(sample_data.videos(data), work), arguments.num_clips, work / "in")
+        runs = measure(work, arguments)["runs"]
+    what = "converting 16 clips without keypoints by Apache Beam, start-up included"
+    return [Row(what, "the local runner", from_rates(runs["beam"]), from_rates(runs["local"]), "s a clip")]
 
 
 def measure(work: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -89,7 +111,7 @@ def _table(results: dict[str, Any]) -> str:
     )
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=Path, metavar="DIR", help="folder of mp4 files (default: rendered)")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), metavar="N")
@@ -98,7 +120,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="turns (default: 3)")
     parser.add_argument("--frames-only", action="store_true", help="without keypoints: shows the overhead")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import websockets
+from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
@@ -159,7 +161,7 @@ def same(event: dict[str, object], other: dict[str, object]) -> bool:
     )
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The benchmark's arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=True
@@ -169,12 +171,31 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=10.0, help="frames a second of each")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--cores", type=int, default=2, help="of the server")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main() -> None:
-    """Makes a model, starts the server, loads it, and prints the table."""
+    """Measures, and prints the table."""
     arguments = parse()
+    report(arguments, *measure(arguments))
+
+
+def quick(data: Path) -> list[Row]:
+    """A few seconds of four clients; fails where an event is lost or wrong."""
+    del data  # landmarks are made up
+    arguments = parse(["--clients", "4", "--seconds", "12"])
+    clients, expected, _ = measure(arguments)
+    if lost := count_lost(clients, expected):
+        raise RuntimeError(f"error: {lost} events lost or wrong")
+    late = [1e3 * float(np.percentile(client.latencies, 95)) for client in clients]
+    what = f"95th percentile from a frame to its answer, each of {len(clients)} clients of a server"
+    return [Row(what, "what it may take", late, [float(LATENCY_GOAL_MS)], "ms")]
+
+
+def measure(
+    arguments: argparse.Namespace,
+) -> tuple[list[Client], list[list[dict[str, object]]], int]:
+    """Makes a model, starts the server and loads it; what clients saw, what they should have, frames of each."""
     quiet_tensorflow(run_half_op=True)
     num_frames = round(arguments.seconds * arguments.rate)
     streams = [landmarks(number, num_frames, arguments.rate) for number in range(arguments.clients)]
@@ -194,7 +215,16 @@ def main() -> None:
                 clients = asyncio.run(load(f"ws://{address[1]}", streams, arguments.rate))
             finally:
                 server.terminate()
-    report(arguments, clients, expected, num_frames)
+    return clients, expected, num_frames
+
+
+def count_lost(clients: Sequence[Client], expected: Sequence[list[dict[str, object]]]) -> int:
+    """Events that are missing, too many or others."""
+    lost = 0
+    for client, events in zip(clients, expected, strict=True):
+        lost += abs(len(client.events) - len(events))
+        lost += sum(not same(*pair) for pair in zip(client.events, events, strict=False))
+    return lost
 
 
 def report(
@@ -203,10 +233,7 @@ def report(
     """Prints the table; ends with status 1 where an event is missing or the goal is missed."""
     latencies = np.concatenate([client.latencies for client in clients]) * 1000
     num_expected = sum(len(events) for events in expected)
-    lost = 0
-    for client, events in zip(clients, expected, strict=True):
-        lost += abs(len(client.events) - len(events))
-        lost += sum(not same(*pair) for pair in zip(client.events, events, strict=False))
+    lost = count_lost(clients, expected)
     p50, p95, p99 = np.percentile(latencies, (50, 95, 99))
     columns = "clients, frames/s each, frames, answered, dropped, events, lost or wrong, p50, p95, p99, most"
     print(f"| {columns.replace(', ', ' | ')} |")

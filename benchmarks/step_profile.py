@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from rows import Row
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from training_step_keras import Training, random_batch
 
@@ -46,6 +47,26 @@ def main() -> None:
         total = sum(operators.values())
         for name, spent in operators.most_common(12):
             print(f"  {name:36} {spent / total:6.1%}")
+
+
+def quick(data: Path) -> list[Row]:
+    """How much of a step is convolutions: the rest reads and writes maps for few FLOPs."""
+    del data  # clips are noise
+    learner = Training("r3d_18", list(SHAPE), remat=False).learner
+    batch = random_batch([1, *SHAPE, 3])
+
+    def step() -> None:
+        learner.train_on_batch(*batch)
+
+    step()
+    step()
+    convolving, all_of_it = [], []
+    for _ in range(3):
+        operators = operator_seconds(step)
+        convolving.append(sum(spent for name, spent in operators.items() if "Conv" in name))
+        all_of_it.append(sum(operators.values()))
+    what = "convolutions in a training step of r3d_18, one clip of 16 x 112 x 112"
+    return [Row(what, "all operators", convolving, all_of_it, "CPU s", "higher")]
 
 
 def cpu_seconds(step) -> float:

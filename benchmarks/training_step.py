@@ -16,14 +16,17 @@ Example:
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rows import LeftOutError, Row
 from side import Side, SideError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,6 +51,21 @@ def main() -> None:
             print(json.dumps(results) if arguments.json else _tables(results), flush=True)
     except SideError as error:
         sys.exit(f"error: {error}; its own last words are above")
+
+
+def quick(data: Path) -> list[Row]:
+    """One network, one clip a step.
+
+    Raises:
+        LeftOutError: there is no PyTorch.
+        SideError: a side ended.
+    """
+    del data  # clips are noise
+    if importlib.util.find_spec("torchvision") is None:
+        raise LeftOutError("needs PyTorch and torchvision, in the environment of make test-torch")
+    speed = measure_speed("r3d_18", _parse(["--batch-size", "1", "--repeats", "4"]))
+    ours, theirs = ([turn["wall"] for turn in speed["runs"][name]] for name in (KERAS, speed["faster"]))
+    return [Row("a training step of r3d_18, one clip of 16 x 112 x 112", speed["faster"], ours, theirs, "s")]
 
 
 def check_torch(python: Path) -> None:
@@ -251,7 +269,7 @@ def _quotient(upper: int | None, lower: int | None) -> str:
     return "" if upper is None or lower is None else f"{upper / lower:.2f}"
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--models", nargs="+", default=["r3d_18", "r2plus1d_18"], metavar="NAME", help="(default: both)"
@@ -277,9 +295,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--convolutions", action="store_true", help="time each convolution too")
     parser.add_argument("--no-speed", action="store_true", help="leave the speed of whole steps out")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args()
-    arguments.clip = [arguments.frames, arguments.size, arguments.size]
-    return arguments
+    chosen = parser.parse_args(arguments)
+    chosen.clip = [chosen.frames, chosen.size, chosen.size]
+    return chosen
 
 
 if __name__ == "__main__":

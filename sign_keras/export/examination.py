@@ -20,12 +20,13 @@ from sign_keras.export.parity import (
 )
 from sign_keras.export.targets import FROM_RECORDS, Target
 from sign_keras.export.validation import Answers, check_quantized, compare_answers, validation_answers
-from sign_keras.inference.artefact import Artefact
+from sign_keras.inference.artefact import Artefact, DamagedError
 from sign_keras.inference.loading import load_artefact
 from sign_keras.inference.onnx_artefact import OnnxArtefact
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.run import Run, describe_environment
+from tfrecords_tools.command_line import UserError
 
 if TYPE_CHECKING:
     from sign_keras.data.dataset import Records
@@ -62,7 +63,7 @@ class Examination:
             UserError: it does not pass.
         """
         path = scratch / target.path
-        artefact = load_artefact(path)
+        artefact = _load(path, target)
         is_exact = target.quantization == "none"
         limit = self.config.max_probability_difference if is_exact else None
         parity = compare(self.expected, artefact, self.golden)
@@ -116,6 +117,19 @@ class Examination:
             if "frame_mask" in self.golden.inputs:
                 found["one_thread_by_frames"] = latency_by_length_ms(alone, self.golden)
         return found
+
+
+def _load(path: Path, target: Target) -> Artefact:
+    """Loads an export.
+
+    Raises:
+        UserError: its own runtime refuses it: a converter may write what an interpreter cannot prepare.
+    """
+    try:
+        return load_artefact(path)
+    except DamagedError as error:
+        instead = "" if target.quantization == "none" else "; choose another --quantization"
+        raise UserError(f"{target.path}: not written: cannot be loaded ({error.reason}){instead}") from None
 
 
 def _one_thread(path: Path, target: Target) -> Artefact | None:

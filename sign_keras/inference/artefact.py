@@ -162,7 +162,13 @@ class Artefact(abc.ABC):
         return accepted(sign_scores(probabilities, no_sign), self.thresholds.get(SIGN_THRESHOLD))
 
 
-def damaged(path: Path, error: Exception) -> UserError:
-    """What to say of an export that its runtime refuses."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UserError(f"{path}: cannot be loaded ({reason}); export the run again")
+class DamagedError(UserError):
+    """An export that its runtime refuses.
+
+    Attributes:
+        reason: the runtime's.
+    """
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        self.reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        super().__init__(f"{path}: cannot be loaded ({self.reason}); export the run again")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import loky
 import numpy as np
 
-from sign_keras.inference.artefact import Artefact, damaged
+from sign_keras.inference.artefact import Artefact, DamagedError
 from sign_keras.inference.info import NEW, onnx_step_path, read_from_onnx
 from sign_keras.models.streaming import STATE
 from tfrecords_tools.command_line import UserError
@@ -67,4 +67,4 @@ def _session(path: Path, num_threads: int | None) -> "onnxruntime.InferenceSessi
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes, of which none is public
-        raise damaged(path, error) from None
+        raise DamagedError(path, error) from None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sign_keras.inference.artefact import Artefact, damaged
+from sign_keras.inference.artefact import Artefact, DamagedError
 from sign_keras.inference.info import SIGNATURE, STEP, read_from_saved_model
 from sign_keras.models.streaming import STATE
 
@@ -27,7 +27,7 @@ class SavedModelArtefact(Artefact):
             self._run = self._loaded.signatures[SIGNATURE]
             self._run_step = self._loaded.signatures.get(STEP)
         except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
-            raise damaged(directory, error) from None
+            raise DamagedError(directory, error) from None
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``."""

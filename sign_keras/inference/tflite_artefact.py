@@ -6,7 +6,7 @@ from pathlib import Path
 import loky
 import numpy as np
 
-from sign_keras.inference.artefact import Artefact, damaged
+from sign_keras.inference.artefact import Artefact, DamagedError
 from sign_keras.inference.info import SIGNATURE, STEP, read_from_tflite
 from sign_keras.models.streaming import STATE
 from tfrecords_tools.command_line import quiet_stderr
@@ -36,7 +36,7 @@ class TFLiteArtefact(Artefact):
                 streams = STEP in self._interpreter.get_signature_list()
                 self._run_step = self._interpreter.get_signature_runner(STEP) if streams else None
         except (ValueError, RuntimeError) as error:
-            raise damaged(path, error) from None
+            raise DamagedError(path, error) from None
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See ``Artefact``; the file holds a batch of one, so clips go through it one by one."""

@@ -13,6 +13,7 @@ from sign_keras.export import export_run, saved_model, tflite
 from sign_keras.export.representative import write_representative_clips
 from sign_keras.export.tflite import count_operator_classes, write_tflite
 from sign_keras.export.validation import Answers, Validation, check_quantized, compare_answers, validation_answers
+from sign_keras.inference.artefact import DamagedError
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.models.layers import FrameWise
@@ -100,6 +101,20 @@ def test_gate_refuses_other_weights_in_a_quantized_file(exports, tmp_path, monke
     with pytest.raises(UserError, match=r"tflite/tiny_dynamic.tflite: not written: on 3 validation clips it"):
         export_run(exports.run, ["tflite"], ["dynamic"], records=exports.records, output_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_its_runtime_refuses_is_not_written(exports, tmp_path, monkeypatch):
+    def refuse(path):
+        raise DamagedError(path, RuntimeError("Node number 7 failed to prepare.\nand more"))
+
+    monkeypatch.setattr("sign_keras.export.examination.load_artefact", refuse)
+    with pytest.raises(UserError) as caught:
+        export_run(exports.run, ["tflite"], ["float16"], output_dir=tmp_path, progress=False)
+    assert str(caught.value) == (
+        "tflite/tiny_float16.tflite: not written: cannot be loaded (Node number 7 failed to prepare.); choose "
+        "another --quantization"
+    )
+    assert not list(tmp_path.rglob("*.tflite"))
 
 
 @pytest.mark.parametrize(
