@@ -18,7 +18,7 @@ from tests.sign_keras.training.trained_on_two_devices import RECIPES
 FLOAT32, HISTORY = 1e-5, 1e-3
 # Sums of bfloat16 keep 8 bits, of float16 11: what is added in another order is rounded otherwise.
 BFLOAT16, FLOAT16, MIXED_HISTORY = 5e-3, 2e-3, 0.05
-QUICK = ("keypoint_gru, in two parts", "keypoint_conv_transformer", "keypoint_gru, mixed_bfloat16")
+QUICK = ("keypoint_gru, in two parts", "keypoint_conv_transformer")
 ALL = (*ARCHITECTURES, *RECIPES)
 
 
@@ -62,7 +62,7 @@ def assert_same(name, trained):
     tolerance, share = FLOAT32, HISTORY
     if "mixed" in name:
         tolerance, share = BFLOAT16 if "bfloat16" in name else FLOAT16, MIXED_HISTORY
-    assert trained["moved"] > 10 * tolerance  # it has learnt
+    assert trained["moved"] > 3 * tolerance  # it has learnt
     assert trained["difference"] < tolerance
     alone, together = trained["histories"]
     assert len(alone) == len(together) == 2
