@@ -113,7 +113,9 @@ def test_an_epoch_that_is_on_the_board_and_not_saved_is_there_once(tiny_config, 
     found = events(run.directory)
     # Losses and metrics are of training and of validation.
     of_both = ("epoch_loss", "epoch_top1", "epoch_top5")
-    assert {tag: len(values) for tag, values in found.items()} == dict.fromkeys(found, 1) | dict.fromkeys(of_both, 2)
+    assert {tag: len(values) for tag, values in found.items()} == dict.fromkeys(found, 1) | dict.fromkeys(
+        of_both, 2
+    )
 
 
 def test_the_best_epochs_file_holds_the_averages_that_were_validated(tiny_config, tmp_path):
