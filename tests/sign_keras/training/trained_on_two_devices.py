@@ -20,6 +20,7 @@ from sign_keras.data.dataset import Records
 from sign_keras.models import build_model, input_names
 from sign_keras.run import Run
 from sign_keras.training import trainer, workers
+from sign_keras.training.callbacks import MEASURED
 from tests.sign_keras.tiny_backbone import use_tiny_backbone
 from tests.sign_keras.training.interrupted import contents
 from tests.sign_keras.training.weights_of_all import configs_by_architecture, tiny_settings
@@ -100,7 +101,7 @@ def train_on(strategy: tf.distribute.Strategy, config: Config, directory: Path) 
     return {
         "moved": moved,
         "files": {file: contents(run.best_weights.with_name(f"{file}.weights.h5")) for file in ("last", "best")},
-        "history": [{name: float(value) for name, value in row.items() if name != "seconds"} for row in rows],
+        "history": [{name: float(value) for name, value in row.items() if name not in MEASURED} for row in rows],
     }
 
 
