@@ -63,7 +63,10 @@ def config_of(name: str, records: dict[str, str]) -> Config:
     architecture, changes = RECIPES.get(name, (name, {}))
     settings = tiny_settings(architecture, records)
     settings += [f"{key}={value}" for key, value in {**LEARNING, **changes}.items()]
-    return load_config(configs_by_architecture()[architecture], settings)
+    configs = configs_by_architecture()
+    if architecture not in configs:  # mixed convolutions have none of their own
+        settings.append(f"model.architecture={architecture}")
+    return load_config(configs.get(architecture, configs["r3d"]), settings)
 
 
 def steadied(model: keras.Model) -> keras.Model:
