@@ -78,6 +78,7 @@ BENCHMARKS = {
     "training_step": Benchmark(
         ".venv-torch/bin/python benchmarks/training_step.py --memory", environment=".venv-torch"
     ),
+    "workers_speed": Benchmark("python benchmarks/workers_speed.py"),
     "step_profile": Benchmark("python benchmarks/step_profile.py --model r3d_18"),
     "exports": Benchmark(
         "python benchmarks/exports.py --run runs/cnn_lstm --test data/synthetic_words/records:test"

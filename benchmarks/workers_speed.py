@@ -17,28 +17,51 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from rows import Row
+
+Turns = dict[str, list[float]]
 
 
 def main() -> None:
     """Runs the benchmark, or is one of its workers."""
-    arguments = _parse()
+    arguments = _parse(sys.argv[1:])
     if "TF_CONFIG" in os.environ:
         _measure(arguments)
         return
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(arguments.workers)]
+    for what, turns in measure(sys.argv[1:]).items():
+        print(f"{what:45} median {statistics.median(turns):8.2f} ms  least {min(turns):8.2f} ms")
+    print(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+
+
+def quick(data: Path) -> list[Row]:
+    """Fewer turns, and one size of model."""
+    del data  # gradients are ones
+    asking, summing = measure(["--repeats", "20", "--parameters", "300000"]).items()
+    return [Row(f"{summing[0]}, 2 workers", asking[0], summing[1], asking[1], "ms")]
+
+
+def measure(arguments: Sequence[str]) -> Turns:
+    """Milliseconds of every turn, by what it was; from the first of the processes that it starts."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(_parse(arguments).workers)]
     addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
     for one in sockets:
         one.close()
     processes = []
-    for index in range(arguments.workers):
+    for index in range(len(addresses)):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        processes.append(subprocess.Popen([sys.executable, *sys.argv], env=environment))
-    for process in processes:
-        process.wait()
-    print(f"load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+        output = subprocess.DEVNULL if index else subprocess.PIPE
+        command = [sys.executable, __file__, *arguments]
+        processes.append(subprocess.Popen(command, env=environment, stdout=output, text=True))
+    said, _ = processes[0].communicate()
+    if any(process.wait() for process in processes):
+        raise SystemExit("a worker failed; its message is above")
+    turns: Turns = json.loads(said.splitlines()[-1])
+    return turns
 
 
 def _measure(arguments: argparse.Namespace) -> None:
@@ -64,27 +87,25 @@ def _measure(arguments: argparse.Namespace) -> None:
 
         return lambda: summed().numpy()
 
-    rows = [("asking", 2, lambda: workers.any(False, False))]
-    rows += [("summing", count, sum_of(count)) for count in arguments.parameters]
-    for what, count, do in rows:
-        median, least = _milliseconds(do, arguments.repeats)
-        if workers.is_chief:
-            line = f"{what:8} {count:>11,} float32  {4 * count / 1e6:8.3f} MB  median {median:8.2f} ms  least "
-            print(f"{line}{least:8.2f} ms", flush=True)
+    doing = {"asking whether to save or stop": lambda: workers.any(False, False)}
+    doing |= {f"summing {count:,} float32, {4 * count / 1e6:g} MB": sum_of(count) for count in arguments.parameters}
+    turns = {what: _milliseconds(do, arguments.repeats) for what, do in doing.items()}
+    if workers.is_chief:
+        print(json.dumps(turns), flush=True)
     end_with_status_of(lambda: 0)
 
 
-def _milliseconds(do: Callable[[], Any], repeats: int) -> tuple[float, float]:
+def _milliseconds(do: Callable[[], Any], repeats: int) -> list[float]:
     do()
-    seconds = []
+    turns = []
     for _ in range(repeats):
         began = time.perf_counter()
         do()
-        seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds), 1000 * min(seconds)
+        turns.append(1000 * (time.perf_counter() - began))
+    return turns
 
 
-def _parse() -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0],
         epilog=__doc__[__doc__.index("Example:") :],
@@ -95,7 +116,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--parameters", type=int, nargs="+", default=[5_000, 300_000, 11_000_000], help="of the models"
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
