@@ -45,8 +45,8 @@ last `benchmarks.json`. {facts}.
 
 Both sides of a row took turns in the same run: figures are medians of the turns, the ratio is this project's to
 the reference's, in brackets the lowest and the highest of a turn. Below 1 this project takes less; where more is
-better, the row says so. Quick forms are small, and scores in them come from a model of a few clips: the command in
-the last column gives the figures to cite. Where the load average is above 0 other work disturbed them.
+better, the row says so. Quick forms are small: the command in the last column gives the figures to cite. The load
+average is of the minute before, in which the benchmark in front of it ran: far above 2, other work disturbed them.
 """
 
 

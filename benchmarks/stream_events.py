@@ -92,25 +92,17 @@ def main() -> None:
 
 
 def quick(data: Path) -> list[Row]:
-    """Two people who sign the few glosses of the sample data, with rests between."""
+    """The time alone: two people who sign the few glosses of the sample data, with rests between."""
     model = sample_data.run(data, "keypoint_gru", epochs=60)
     folder = data / "rested"
     if not (folder / "manifest.csv").exists():
         rested_signs.make(folder, [100, 101], sample_data.NUM_GLOSSES, sample_data.SEED, size=256)
     streams, artefact = read_streams(folder, None, None), load_artefact(model)
     outcomes = [measure(artefact, stream, StreamSettings()) for stream in streams]
-    right, signs = (float(sum(getattr(one, name) for one in outcomes)) for name in ("num_right", "num_signs"))
+    # Its answers are no matter: a model of so few clips knows little.
     return [
         Row(
-            "signs answered rightly and in time, of two people with rests between",
-            "signs signed",
-            [right],
-            [signs],
-            "signs",
-            "higher",
-        ),
-        Row(
-            "computing of a frame of that stream, landmarks given",
+            "computing of a frame of a stream, landmarks given",
             "time to the next frame",
             [float(np.mean(one.push_ms)) for one in outcomes],
             [1e3 * float(np.diff(stream.seconds).mean()) for stream in streams],
