@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from sign_keras.doctor.findings import Finding
+from sign_keras.training.gradient_norms import GRADIENT_NORM
 
 # A stage is dead where, in the last epochs, its gradient is shorter than this share of the whole one: what arrives
 # there is one part in 10^8 of the whole in square. Stages that learn were seen between 0.01 and 1; units that are
@@ -15,7 +16,6 @@ DEAD = 1e-4
 EXPLODED = 10.0
 LAST = 3  # epochs that a dead stage is dead for, or all where there are fewer
 MOST_LISTED = 6
-PREFIX = "gradient_norm"
 
 
 def gradient_findings(
@@ -28,13 +28,13 @@ def gradient_findings(
         unfrozen: epochs from 1 in which a stage began to learn: the whole gradient is longer from there on.
         clip_norm: what an update's gradient is shortened to; None: it is not.
     """
-    whole = history.get(PREFIX)
+    whole = history.get(GRADIENT_NORM)
     if whole is None or not np.isfinite(whole).any():
         return []
     stages = {
-        name.removeprefix(f"{PREFIX}_"): values
+        name.removeprefix(f"{GRADIENT_NORM}_"): values
         for name, values in history.items()
-        if name.startswith(f"{PREFIX}_") and np.isfinite(values[-1])
+        if name.startswith(f"{GRADIENT_NORM}_") and np.isfinite(values[-1])
     }
     found = [*_dead(whole, stages), *_exploded({"": whole} | stages, unfrozen, clip_norm)]
     if found:

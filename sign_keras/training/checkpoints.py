@@ -79,20 +79,6 @@ class Checkpoints:
             self._put_best_in_place()
         _sync(self._directory)
 
-    def restore(self, model: Learner, say: Callable[[str], None] = print) -> TrainingState:
-        """Loads the newest whole checkpoint into a learner, its optimiser built; a fresh state where none was made.
-
-        Args:
-            model: takes the weights.
-            say: is told what is damaged.
-
-        Raises:
-            UserError: there are checkpoints, and none is whole.
-        """
-        state = self.find(say)
-        self.load(model, state)
-        return state
-
     def find(self, say: Callable[[str], None] = print) -> TrainingState:
         """The newest whole checkpoint's state, its files with the newest's names; a fresh one where there is none.
 

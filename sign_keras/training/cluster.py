@@ -44,11 +44,6 @@ class Cluster:
             if any(name == job for name, _, _ in self.tasks)
         }
 
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """``host:port`` of each worker."""
-        return tuple(address for _, _, address in self.tasks)
-
 
 def cluster_from_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
     """Reads ``TF_CONFIG``; None where there is none, or where it names one worker alone.

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sign_keras.data.clip import Inputs
 from sign_keras.data.shares import Share
 from sign_keras.training.cluster import Cluster
 from tfrecords_tools.command_line import UserError, quiet_stderr
@@ -144,14 +145,9 @@ class Workers:
     def _dealt(self, batches: tf.data.Dataset, first: int, devices: int) -> Any:
         """To each device of this worker in turn its part, of ``devices`` from ``first`` on."""
 
-        def deal(inputs: Mapping[str, tf.Tensor], labels: tf.Tensor) -> tf.data.Dataset:
-            count = tf.shape(labels, tf.int64)[0]
-
-            def part(device: tf.Tensor) -> Any:
-                begin, end = count * device // devices, count * (device + 1) // devices
-                return {name: tensor[begin:end] for name, tensor in inputs.items()}, labels[begin:end]
-
-            return tf.data.Dataset.range(first, first + self.local_devices).map(part)
+        def deal(inputs: Inputs, labels: tf.Tensor) -> tf.data.Dataset:
+            mine = tf.data.Dataset.range(first, first + self.local_devices)
+            return mine.map(lambda device: Share(device, devices).of_batch(inputs, labels))
 
         dealt = batches.flat_map(deal).prefetch(tf.data.AUTOTUNE)
         return self.strategy.distribute_datasets_from_function(lambda context: dealt)

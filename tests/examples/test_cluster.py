@@ -37,7 +37,8 @@ def test_slurm_numbers_its_nodes_and_goes_on_where_there_is_a_run(tmp_path):
     run = tmp_path / "run"
     clusters, commands = run_slurm(tmp_path, run)
     assert [cluster.index for cluster in clusters] == [0, 1, 2]
-    assert {cluster.addresses for cluster in clusters} == {("node7:23456", "node8:23456", "node9:23456")}
+    nodes = {"worker": ["node7:23456", "node8:23456", "node9:23456"]}
+    assert [cluster.jobs for cluster in clusters] == [nodes] * 3
     assert set(commands) == {f"-m sign_keras.train --config configs/r3d_18.yaml --run-dir {run}"}
     run.mkdir()
     (run / "config.yaml").touch()
@@ -64,7 +65,7 @@ def test_kubernetes_numbers_its_pods(tmp_path):
     assert cluster.index == 1
     port = service["spec"]["ports"][0]["port"]
     name = job["metadata"]["name"]
-    assert cluster.addresses == tuple(f"{name}-{index}.{pod['subdomain']}:{port}" for index in range(2))
+    assert cluster.jobs == {"worker": [f"{name}-{index}.{pod['subdomain']}:{port}" for index in range(2)]}
     assert arguments == f"-m sign_keras.train --config {environment['CONFIG']} --run-dir {environment['RUN']}"
 
 

@@ -108,7 +108,9 @@ def restore(saved, folder):
     before = values([*training.recipe.learner.variables, *training.optimizer_variables])
     said = []
     try:
-        state = Checkpoints(folder, folder / "best.weights.h5").restore(training.recipe.learner, said.append)
+        checkpoints = Checkpoints(folder, folder / "best.weights.h5")
+        state = checkpoints.find(said.append)
+        checkpoints.load(training.recipe.learner, state)
         [epoch] = [epoch for epoch, of_epoch in weights.items() if of_epoch == training.weights()]
     finally:
         variables = [*training.recipe.learner.variables, *training.optimizer_variables]
@@ -123,7 +125,7 @@ def third(saved, folder):
     checkpoints = Checkpoints(folder, folder / "best.weights.h5")
     variables = [*training.recipe.learner.variables, *training.optimizer_variables]
     now = values(variables)
-    checkpoints.restore(training.recipe.learner, lambda said: None)
+    checkpoints.load(training.recipe.learner, checkpoints.find(lambda said: None))
     for variable, value in zip(variables, now, strict=True):
         variable.assign(value)
     assert training.weights() == weights[3]
@@ -243,8 +245,12 @@ def test_a_damaged_best_epoch_is_no_best_epoch(saved, folder, damage):
 
 
 def test_without_any_checkpoint_training_begins(saved, tmp_path):
-    learner = saved[0].recipe.learner
-    assert Checkpoints(tmp_path, tmp_path / "best.weights.h5").restore(learner) == TrainingState()
+    training, _ = saved
+    checkpoints = Checkpoints(tmp_path, tmp_path / "best.weights.h5")
+    assert checkpoints.find() == TrainingState()
+    before = training.weights()
+    checkpoints.load(training.recipe.learner, TrainingState())
+    assert training.weights() == before
 
 
 @contextmanager

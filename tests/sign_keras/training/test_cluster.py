@@ -18,7 +18,7 @@ def read(cluster, task):
 def test_workers_are_numbered_in_tensorflows_order():
     found = read({"worker": ["a:1", "b:2"], "chief": ["c:3"]}, {"type": "worker", "index": 1})
     assert found.index == 2
-    assert found.addresses == ("c:3", "a:1", "b:2")
+    assert [address for _, _, address in found.tasks] == ["c:3", "a:1", "b:2"]
     assert found.jobs == {"chief": ["c:3"], "worker": ["a:1", "b:2"]}
     assert read(TWO, {"index": "1"}).index == 1  # as launchers write it
 
