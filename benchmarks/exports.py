@@ -2,8 +2,8 @@
 
 Each .tflite is compared with the run on every clip of the given splits, which it has not been chosen on; the gate
 is left open, so that the table has what the gate would refuse. Of models that read sentences, *same answer* is the
-share of frames, padded ones included, of which both call the same gloss or the blank likeliest, as the gate has it,
-and the word error rate (WER), by the run's own decoding, takes the place of top-1 accuracy. Latencies of all files
+share of the frames that either calls a gloss, as the gate has it, and the word error rate (WER), by the run's own
+decoding, takes the place of top-1 accuracy. Latencies of all files
 are taken in turns, so that a busy machine is as busy for each; the best is what a file costs, the median what it
 cost here. A file that cannot be written or run is a row that says why.
 
@@ -28,7 +28,6 @@ from sign_keras.quiet import quiet_tensorflow
 from tfrecords_tools.command_line import UserError
 
 if TYPE_CHECKING:
-    from sign_keras.data.dataset import Records
     from sign_keras.inference.artefact import Artefact
     from sign_keras.run import Run
 
@@ -159,20 +158,21 @@ def measure(run: "Run", quantizations: Sequence[str], tests: Sequence[str], roun
         tests: ``DIR:SPLIT`` of records with clips to test on.
         rounds: turns of timing.
     """
+    from sign_keras.export.parity import top1_agreement
     from sign_keras.inference.run_artefact import RunArtefact
     from sign_keras.inference.tflite_artefact import TFLiteArtefact
 
+    task = run.config.model.task
     exports = [Export(quantization) for quantization in quantizations]
     with tempfile.TemporaryDirectory() as scratch:
         paths = write_exports(run, exports, Path(scratch))
         artefacts = [TFLiteArtefact(path, num_threads=1) for path in paths]
         written = [export for export in exports if not export.fault]
         answers = collect_answers([RunArtefact(run), *artefacts], tests)
-        of_run, *scores = (score(texts, answers.references, run) for texts in answers.texts)
+        of_run, *scores = (score(texts, answers.references, task) for texts in answers.texts)
         for export, top1, found in zip(written, answers.top1[1:], scores, strict=True):
             export.score = found
-            same = [(one == other).ravel() for one, other in zip(answers.top1[0], top1, strict=True)]
-            export.agreement = float(np.concatenate(same).mean())
+            export.agreement = top1_agreement(np.concatenate(answers.top1[0]), np.concatenate(top1), task)
         assert answers.clip is not None  # records hold clips
         for export, durations in zip(written, latencies(artefacts, answers.clip, rounds), strict=True):
             export.milliseconds = durations
@@ -209,6 +209,7 @@ def collect_answers(artefacts: Sequence["Artefact"], tests: Sequence[str]) -> An
     """Lets every artefact answer every clip; each clip is read once."""
     from sign_keras.data.compatibility import check_clip_spec
     from sign_keras.data.dataset import Records
+    from sign_keras.export.answers import reader_of
 
     answers = Answers([[] for _ in artefacts], [[] for _ in artefacts], [])
     first = artefacts[0]
@@ -218,7 +219,7 @@ def collect_answers(artefacts: Sequence["Artefact"], tests: Sequence[str]) -> An
             Path(directory), first.sampling, first.input_names, first.task, first.frames_per_logit
         )
         check_clip_spec(first.clip_spec, records)
-        read = SentenceReader(first, records) if first.task == "continuous" else SignReader(first, records)
+        read = reader_of(first, records, split)
         for inputs, labels, _ in records.evaluation_batches(split, BATCH_SIZE).as_numpy_iterator():
             answers.clip = answers.clip or {name: values[:1] for name, values in inputs.items()}
             answers.references += read.references(labels)
@@ -229,62 +230,14 @@ def collect_answers(artefacts: Sequence["Artefact"], tests: Sequence[str]) -> An
     return answers
 
 
-class SignReader:
-    """Answers and truth of single signs."""
-
-    def __init__(self, artefact: "Artefact", records: "Records") -> None:
-        self._own, self._records = artefact.label_map.glosses, records
-
-    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
-        """What was signed."""
-        from sign_keras.data.compatibility import matched_gloss
-
-        return [(matched_gloss(int(label), self._records),) for label in labels]
-
-    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
-        """The likeliest sign of each clip."""
-        del labels
-        return [(self._own[index],) for index in logits.argmax(axis=-1)]
-
-
-class SentenceReader:
-    """Answers and truth of sentences."""
-
-    def __init__(self, artefact: "Artefact", records: "Records") -> None:
-        from sign_keras.decoding import Decoder
-
-        self._own, self._records = artefact.label_map.glosses, records
-        self._decoder = Decoder(artefact.sentence_decoding, self._own)
-        self._frames_per_logit = artefact.frames_per_logit
-
-    def references(self, labels: np.ndarray) -> list[tuple[str, ...]]:
-        """What was signed."""
-        from sign_keras.ctc.loss import unpacked
-        from sign_keras.data.compatibility import matched_gloss
-
-        gloss_ids, _, num_glosses, _ = (np.asarray(part) for part in unpacked(labels))
-        return [
-            tuple(matched_gloss(int(index), self._records) for index in ids[:count])
-            for ids, count in zip(gloss_ids, num_glosses, strict=True)
-        ]
-
-    def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[tuple[str, ...]]:
-        """What the run's decoding reads out of each clip's real frames."""
-        from sign_keras.ctc.labels import logit_frames
-        from sign_keras.ctc.loss import unpacked
-
-        num_frames = logit_frames(np.asarray(unpacked(labels)[1]), self._frames_per_logit)
-        decodings = self._decoder.decode(logits, num_frames)
-        return [tuple(self._own[index] for index in decoding.gloss_ids) for decoding in decodings]
-
-
-def score(texts: Sequence[tuple[str, ...]], references: Sequence[tuple[str, ...]], run: "Run") -> float:
+def score(texts: Sequence[tuple[str, ...]], references: Sequence[tuple[str, ...]], task: str) -> float:
     """Top-1 accuracy, of sentences WER."""
-    from sign_keras.error_rate import align_sentences, word_error_rate
+    from sign_keras.export.answers import accuracy
 
-    if run.config.model.task == "isolated":
-        return float(np.mean([text == reference for text, reference in zip(texts, references, strict=True)]))
-    return float(word_error_rate(align_sentences(references, texts))["wer"])
+    found = accuracy(texts, references, task)
+    if found is None:
+        raise UserError("--test: no clip holds a gloss")
+    return found if task == "isolated" else 1 - found
 
 
 def latencies(

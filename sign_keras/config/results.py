@@ -103,8 +103,8 @@ class ExportConfig(Settings):
         quantization: of the TFLite files; ``docs/deployment.md`` says how to choose.
         max_probability_difference: a float32 export further from the model than this is not written.
         min_top1_agreement: a quantized export that gives the run's top answer for a smaller share of validation
-            clips is not written.
-        max_accuracy_loss: a quantized export that loses more than this share of validation clips is not written.
+            clips, or of the frames of sentences that either calls a gloss, is not written.
+        max_accuracy_loss: a quantized export that loses more of the top-1 accuracy, or of 1 - WER, is not written.
         validation_clips: at most so many are compared, evenly over the split.
         representative_clips: of ``int8``: so many training clips, chosen by ``seed``, show which values occur;
             ``qat`` and ``pruned`` fine-tune on them, too.

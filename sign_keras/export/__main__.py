@@ -94,11 +94,11 @@ def summarise(path: Path) -> str:
     if validation is not None:
         agreement, clips = validation["top1_agreement"], validation["clips"]
         if validation["accuracy"] is not None:
-            accuracy = f", top-1 {validation['accuracy']:.3f} (run {validation['accuracy_of_run']:.3f})"
+            accuracy = f", accuracy {validation['accuracy']:.3f} (run {validation['accuracy_of_run']:.3f})"
     zipped = f" ({report['zipped_bytes'] / 1e6:.1f} MB zipped)" if report["quantization"] == "pruned" else ""
     return (
         f"{path}: {report['size_bytes'] / 1e6:.1f} MB{zipped}, {times}, differs by up to "
-        f"{parity['max_probability_difference']:.1e}, same top answer on {agreement:.0%} of {clips} clips{accuracy}"
+        f"{parity['max_probability_difference']:.1e}, same answer in {agreement:.0%} of {clips} clips{accuracy}"
     )
 
 

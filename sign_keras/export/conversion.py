@@ -6,7 +6,7 @@ Light to import: in that process TensorFlow is loaded with its chatter silenced,
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ def elsewhere(**environment: str) -> Iterator[loky.ProcessPoolExecutor]:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def convert_saved_model(directory: str, path: str, quantization: str, examples: str = "") -> str:
+def convert_saved_model(
+    directory: str, path: str, quantization: str, examples: str = "", float_layers: Sequence[str] = ()
+) -> str:
     """Converts a SavedModel of fixed shapes.
 
     Args:
@@ -46,6 +48,7 @@ def convert_saved_model(directory: str, path: str, quantization: str, examples: 
         path: of the ``.tflite`` file to write.
         quantization: of ``targets.QUANTIZATIONS``; see ``write_tflite``.
         examples: of ``int8``: a folder of ``NAME.npy``, ``[N, ...]`` for each input; see ``representative``.
+        float_layers: see ``eight_bits.convert_in_8_bits``.
 
     Returns:
         Why it could not be done; empty when the file is written.
@@ -60,7 +63,12 @@ def convert_saved_model(directory: str, path: str, quantization: str, examples: 
         if quantization == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            content = _in_8_bits(converter, Path(examples)) if quantization == "int8" else converter.convert()
+            if quantization == "int8":
+                from sign_keras.export.eight_bits import convert_in_8_bits
+
+                content = convert_in_8_bits(converter, Path(examples), float_layers)
+            else:
+                content = converter.convert()
         except Exception as error:  # the converter's own class, and whatever MLIR's bindings throw
             return _essence(str(error)) or type(error).__name__
         Path(path).write_bytes(content)
@@ -136,27 +144,6 @@ def _as_where(context: Any, node: Any, name: str, arguments: Any) -> Any:
     node.type = "Where"
     node.domain = ""
     return node
-
-
-def _in_8_bits(converter: Any, examples: Path) -> bytes:
-    """Calibrates and quantizes. Inputs and logits stay what they are, and what has no 8-bit kernel stays float.
-
-    So does the softmax: in 8 bits it is a table look-up, slower than float (a CNN-LSTM took 2.75 ms for a clip, and
-    2.51 ms with it), and its answers are multiples of 1/256.
-    """
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    converter.representative_dataset = lambda: _examples(examples)
-    converter._experimental_calibrate_only = True
-    content: bytes = mlir_quantize(converter.convert(), denylisted_ops={"SOFTMAX"})
-    return content
-
-
-def _examples(folder: Path) -> Iterator[dict[str, Any]]:
-    """Batches of one, by input."""
-    inputs = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
-    for clip in range(len(next(iter(inputs.values())))):
-        yield {name: np.array(values[clip : clip + 1]) for name, values in inputs.items()}
 
 
 def _essence(message: str) -> str:

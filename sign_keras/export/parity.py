@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from sign_keras.calibration import softmax
+from sign_keras.ctc.labels import BLANK
 from sign_keras.inference.artefact import Artefact
 from sign_keras.models.streaming import frame_input
 from tfrecords_tools.command_line import UserError
@@ -55,7 +56,7 @@ class Parity(Settings):
         golden_clips: what it was compared on.
         num_clips: how many.
         max_probability_difference: the largest over all clips and glosses; of sentences, over their frames too.
-        top1_agreement: share of clips, or of frames of sentences, that both call the same.
+        top1_agreement: see ``top1_agreement``.
     """
 
     golden_clips: str
@@ -102,7 +103,7 @@ def compare(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Pa
         exported: what to compare.
         golden: the clips.
     """
-    return _parity(expected, exported.probabilities(golden.inputs), len(golden), golden.origin)
+    return _parity(expected, exported.probabilities(golden.inputs), len(golden), golden.origin, exported.task)
 
 
 def compare_streamed(expected: np.ndarray, exported: Artefact, golden: GoldenClips) -> Parity:
@@ -122,7 +123,7 @@ def compare_streamed(expected: np.ndarray, exported: Artefact, golden: GoldenCli
     else:
         wanted = np.concatenate([expected[clip, : len(streamed[clip])] for clip in clips])
         logits = np.concatenate([frames[:, 0] for frames in streamed]).reshape(wanted.shape)
-    return _parity(wanted, softmax(logits, exported.temperature), len(clips), golden.origin)
+    return _parity(wanted, softmax(logits, exported.temperature), len(clips), golden.origin, exported.task)
 
 
 def _stream(exported: Artefact, golden: GoldenClips, clip: int) -> np.ndarray:
@@ -135,12 +136,26 @@ def _stream(exported: Artefact, golden: GoldenClips, clip: int) -> np.ndarray:
     return np.stack(logits)
 
 
-def _parity(expected: np.ndarray, found: np.ndarray, num_clips: int, origin: str) -> Parity:
+def top1_agreement(expected: np.ndarray, found: np.ndarray, task: str) -> float:
+    """Share of clips that two models call the same; of sentences, of the frames that either calls a gloss.
+
+    Most frames of sentences are the blank's, padded ones among them: there a file that reads nothing agrees, too.
+
+    Args:
+        expected: labels of one model: ``[N]``, of sentences ``[N, T']`` or ``[frames]``.
+        found: of the other, as many.
+        task: ``isolated`` or ``continuous``.
+    """
+    counted = np.ones(expected.shape, bool) if task == "isolated" else (expected != BLANK) | (found != BLANK)
+    return float((found == expected)[counted].mean()) if counted.any() else 1.0
+
+
+def _parity(expected: np.ndarray, found: np.ndarray, num_clips: int, origin: str, task: str) -> Parity:
     return Parity(
         golden_clips=origin,
         num_clips=num_clips,
         max_probability_difference=float(np.abs(found - expected).max()),
-        top1_agreement=float((found.argmax(axis=-1) == expected.argmax(axis=-1)).mean()),
+        top1_agreement=top1_agreement(expected.argmax(axis=-1), found.argmax(axis=-1), task),
     )
 
 

@@ -8,7 +8,7 @@ crashes on loops, so there it is unrolled.
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -20,6 +20,7 @@ from sign_keras.export.conversion import convert_saved_model, elsewhere
 from sign_keras.export.recurrence import recurrence_for_export
 from sign_keras.export.saved_model import write_saved_model
 from sign_keras.export.targets import FINE_TUNED
+from sign_keras.models.features.layer import KeypointFeatures
 from tfrecords_tools.command_line import UserError
 
 
@@ -35,7 +36,8 @@ def write_tflite(
         model: see ``write_saved_model``.
         paths: file to write by quantization: ``none`` (float32), ``float16`` (weights stored in half), ``dynamic``
             (weights in 8 bits, activations quantized as they come), ``int8`` (both in 8 bits, by ranges seen
-            beforehand; inputs and logits as in the others; recurrent layers unrolled), ``qat`` (as ``int8``) and
+            beforehand; inputs, features of keypoints and logits as in the others; recurrent layers unrolled),
+            ``qat`` (as ``int8``) and
             ``pruned`` (as ``none``): the weights that these need are the model's already.
         step_model: see ``write_saved_model``; a file in full 8 bits takes whole clips alone.
         examples: of full 8 bits: a folder that ``write_representative_clips`` wrote.
@@ -52,18 +54,24 @@ def write_tflite(
         if "int8" in held.values():
             with recurrence_for_export(model, unrolled=True):
                 write_saved_model(model, unrolled, batch_size=1)
+        float_layers = [layer.name for layer in model._flatten_layers() if isinstance(layer, KeypointFeatures)]
         with elsewhere() as pool:
             for quantization, path in paths.items():
                 directory = unrolled if held[quantization] == "int8" else looped
-                _convert(pool, directory, path, quantization, examples)
+                _convert(pool, directory, path, quantization, examples, float_layers)
 
 
 def _convert(
-    pool: loky.ProcessPoolExecutor, directory: Path, path: Path, quantization: str, examples: Path | None
+    pool: loky.ProcessPoolExecutor,
+    directory: Path,
+    path: Path,
+    quantization: str,
+    examples: Path | None,
+    float_layers: Sequence[str],
 ) -> None:
     where = f"tflite ({quantization})"
     held = FINE_TUNED.get(quantization, quantization)
-    work = pool.submit(convert_saved_model, str(directory), str(path), held, str(examples or ""))
+    work = pool.submit(convert_saved_model, str(directory), str(path), held, str(examples or ""), float_layers)
     try:
         fault = work.result()
     except BrokenProcessPool:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sign_keras.data.compatibility import matched_id, matched_ids
+from sign_keras.export.answers import Glosses, accuracy, reader_of
+from sign_keras.export.parity import top1_agreement
 from sign_keras.inference.artefact import Artefact
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.settings import Settings
@@ -23,8 +24,8 @@ class Validation(Settings):
 
     Attributes:
         clips: how many.
-        top1_agreement: share of clips that both call the same; of sentences, of their real and padded frames.
-        accuracy: top-1 accuracy of the export; None for sentences.
+        top1_agreement: see ``parity.top1_agreement``.
+        accuracy: see ``answers.accuracy``; of the export.
         accuracy_of_run: the run's on the same clips.
     """
 
@@ -39,12 +40,14 @@ class Answers:
     """What one model says.
 
     Attributes:
+        task: ``isolated`` or ``continuous``.
         top1: likeliest label: ``[N]``, of sentences ``[N, T']``.
-        labels: ``[N]`` true ones; None for sentences.
+        accuracy: see ``answers.accuracy``.
     """
 
+    task: str
     top1: np.ndarray
-    labels: np.ndarray | None
+    accuracy: float | None
 
 
 def validation_answers(artefact: Artefact, records: "Records", limit: int) -> Answers:
@@ -55,9 +58,10 @@ def validation_answers(artefact: Artefact, records: "Records", limit: int) -> An
     """
     held = records.num_clips("validation")
     wanted = min(held, limit)
-    own_ids = {} if artefact.task == "continuous" else matched_ids(artefact.label_map, records, "validation")
+    reader = reader_of(artefact, records, "validation")
     top1: list[np.ndarray] = []
-    labels: list[int] = []
+    texts: list[Glosses] = []
+    references: list[Glosses] = []
     first = 0
     for inputs, batch_labels, _ in records.evaluation_batches("validation", BATCH_SIZE).as_numpy_iterator():
         places = np.arange(first, first + len(batch_labels))
@@ -65,22 +69,23 @@ def validation_answers(artefact: Artefact, records: "Records", limit: int) -> An
         kept = (places + 1) * wanted // held > places * wanted // held
         if not kept.any():
             continue
+        labels = batch_labels[kept]
         logits = artefact.logits({name: values[kept] for name, values in inputs.items()})
         if not np.isfinite(logits).all():
             raise UserError(f"{artefact.name}: the model's logits on validation clips are not finite")
         top1.append(logits.argmax(axis=-1))
-        if own_ids:
-            labels += [matched_id(own_ids, int(label), records) for label in batch_labels[kept]]
-    return Answers(np.concatenate(top1), np.array(labels) if own_ids else None)
+        texts += reader.texts(logits, labels)
+        references += reader.references(labels)
+    return Answers(artefact.task, np.concatenate(top1), accuracy(texts, references, artefact.task))
 
 
 def compare_answers(of_run: Answers, of_export: Answers) -> Validation:
     """Both models' answers to the same clips."""
     return Validation(
         clips=len(of_run.top1),
-        top1_agreement=float((of_run.top1 == of_export.top1).mean()),
-        accuracy=_accuracy(of_export),
-        accuracy_of_run=_accuracy(of_run),
+        top1_agreement=top1_agreement(of_run.top1, of_export.top1, of_run.task),
+        accuracy=of_export.accuracy,
+        accuracy_of_run=of_run.accuracy,
     )
 
 
@@ -96,7 +101,7 @@ def check_quantized(found: Validation, config: "ExportConfig", what: str) -> Non
         lost = found.accuracy_of_run - found.accuracy
         if lost > max(config.max_accuracy_loss, one) + ROUNDING:
             raise UserError(
-                f"{where} its top-1 accuracy is {found.accuracy:.3f}, the run's {found.accuracy_of_run:.3f}: it "
+                f"{where} its accuracy is {found.accuracy:.3f}, the run's {found.accuracy_of_run:.3f}: it "
                 f"loses more than export.max_accuracy_loss={config.max_accuracy_loss:g}; choose another "
                 "--quantization"
             )
@@ -105,7 +110,3 @@ def check_quantized(found: Validation, config: "ExportConfig", what: str) -> Non
             f"{where} it gives the run's answer to {found.top1_agreement:.1%}, fewer than "
             f"export.min_top1_agreement={config.min_top1_agreement:g}; choose another --quantization"
         )
-
-
-def _accuracy(answers: Answers) -> float | None:
-    return None if answers.labels is None else float((answers.top1 == answers.labels).mean())

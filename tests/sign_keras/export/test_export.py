@@ -155,7 +155,7 @@ def test_command_compares_on_the_run_s_own_records(exports, tmp_path, run_main, 
     assert (asked["formats"], asked["quantization"], asked["output_dir"]) == (["tflite"], ["none"], tmp_path)
     lines = out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [str(path) for path in exports.paths]
-    assert "same top answer on 100% of 3 clips" in lines[0]
+    assert "same answer in 100% of 3 clips" in lines[0]
 
 
 def test_mixed_precision_elsewhere_does_not_reach_an_export(exports):

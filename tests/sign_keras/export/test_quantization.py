@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from sign_keras.config import ExportConfig
+from sign_keras.config import ExportConfig, FeaturesConfig
 from sign_keras.export import export_run, saved_model, tflite
 from sign_keras.export.representative import write_representative_clips
 from sign_keras.export.tflite import count_operator_classes, write_tflite
@@ -16,8 +17,11 @@ from sign_keras.export.validation import Answers, Validation, check_quantized, c
 from sign_keras.inference.artefact import DamagedError
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
+from sign_keras.models.features.layer import KeypointFeatures
 from sign_keras.models.layers import FrameWise
+from tests.sign_keras.models import keypoint_architectures
 from tfrecords_tools.command_line import UserError
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 
 
 def with_export(run, **settings):
@@ -47,6 +51,17 @@ def test_int8_computes_in_8_bits_from_the_same_raw_inputs(exports, int8):
     assert report["validation_limits"] == {"min_top1_agreement": 0, "max_accuracy_loss": 1}
 
 
+def in_8_bits(model: keras.Model, clips: dict[str, np.ndarray], folder: Path) -> np.ndarray:
+    """Logits of clips, by a file that was calibrated on them."""
+    (folder / "examples").mkdir()
+    for name, values in clips.items():
+        np.save(folder / "examples" / f"{name}.npy", values)
+    write_tflite(model, {"int8": folder / "a.tflite"}, examples=folder / "examples")
+    runner = Interpreter(str(folder / "a.tflite")).get_signature_runner()
+    one_by_one = ({name: values[[index]] for name, values in clips.items()} for index in range(24))
+    return np.concatenate([runner(**clip)["logits"] for clip in one_by_one])
+
+
 def test_int8_answers_nearly_as_the_model_padding_included(tmp_path):
     keras.utils.set_random_seed(0)
     inputs = {
@@ -62,23 +77,35 @@ def test_int8_answers_nearly_as_the_model_padding_included(tmp_path):
         "frames": rng.integers(0, 256, (24, 4, 8, 8, 3), np.uint8),
         "frame_mask": np.arange(4) < rng.integers(1, 5, (24, 1)),
     }
-    (tmp_path / "examples").mkdir()
-    for name, values in clips.items():
-        np.save(tmp_path / "examples" / f"{name}.npy", values)
-    write_tflite(model, {"int8": tmp_path / "a.tflite"}, examples=tmp_path / "examples")
-    runner = Interpreter(str(tmp_path / "a.tflite")).get_signature_runner()
-    expected = np.asarray(model(clips, training=False))
-    found = np.concatenate(
-        [
-            runner(**{name: values[index : index + 1] for name, values in clips.items()})["logits"]
-            for index in range(24)
-        ]
-    )
+    found, expected = in_8_bits(model, clips, tmp_path), np.asarray(model(clips, training=False))
     assert expected.std(axis=0).min() > 0.05
     assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
     assert np.abs(found - expected).max() > 1e-4  # or it would not be in 8 bits
     classes = count_operator_classes(tmp_path / "a.tflite")
     assert classes["int8"] > 3 * classes.get("float", 0)
+
+
+def test_int8_knows_missing_landmarks_and_frames_that_no_training_clip_reaches(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = {
+        "keypoints": keras.Input((6, len(MEDIAPIPE_HOLISTIC.names), 3), name="keypoints"),
+        "frame_mask": keras.Input((6,), dtype="bool", name="frame_mask"),
+    }
+    features = KeypointFeatures(FeaturesConfig(), MEDIAPIPE_HOLISTIC, name="features")(
+        inputs["keypoints"], mask=inputs["frame_mask"]
+    )
+    both_ways = keras.layers.Bidirectional(keras.layers.LSTM(6))
+    state = both_ways(keras.layers.Dense(8, activation="tanh")(features), mask=inputs["frame_mask"])
+    model = keras.Model(inputs, keras.layers.Dense(4)(state))
+    keypoints = np.tile(keypoint_architectures.clips(12, 6), (2, 1, 1, 1))
+    for group in keypoint_architectures.HAND_GROUPS:  # the same clips again, without hands
+        keypoints[12:, :, MEDIAPIPE_HOLISTIC.group_slices[group]] = np.nan
+    clips = keypoint_architectures.with_mask(keypoints, [4] * 24)
+    found, expected = in_8_bits(model, clips, tmp_path), np.asarray(model(clips, training=False))
+    assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
+    assert np.abs(found - expected).max() > 1e-4  # or it would not be in 8 bits
+    assert np.abs(found - expected).mean() < 0.2 * np.abs(expected[:12] - expected[12:]).mean()
+    assert count_operator_classes(tmp_path / "a.tflite")["int8"] > 100
 
 
 def test_int8_needs_the_training_records(exports, tmp_path):
@@ -145,13 +172,15 @@ def test_limits_of_quantized_files(clips, lost, changed, message):
 
 
 def test_answers_are_compared_clip_by_clip_and_sentences_frame_by_frame():
-    labels = np.array([0, 1, 2, 2])
-    found = compare_answers(Answers(np.array([0, 1, 2, 0]), labels), Answers(np.array([0, 1, 1, 2]), labels))
-    assert (found.clips, found.top1_agreement, found.accuracy, found.accuracy_of_run) == (4, 0.5, 0.75, 0.75)
-    sentences = compare_answers(
-        Answers(np.array([[0, 1], [2, 0]]), None), Answers(np.array([[0, 1], [2, 2]]), None)
+    found = compare_answers(
+        Answers("isolated", np.array([0, 1, 2, 0]), 0.75), Answers("isolated", np.array([0, 1, 1, 2]), 0.5)
     )
-    assert (sentences.clips, sentences.top1_agreement, sentences.accuracy) == (2, 0.75, None)
+    assert (found.clips, found.top1_agreement, found.accuracy, found.accuracy_of_run) == (4, 0.5, 0.5, 0.75)
+    sentences = compare_answers(
+        Answers("continuous", np.array([[0, 1], [2, 0]]), None),
+        Answers("continuous", np.array([[0, 1], [2, 2]]), None),
+    )
+    assert (sentences.clips, sentences.top1_agreement, sentences.accuracy) == (2, pytest.approx(2 / 3), None)
 
 
 def test_at_most_so_many_validation_clips_are_answered(exports):
