@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sign_keras.config import Config, EvaluateConfig, FourStageCTCConfig, PrepareConfig, load_config
+from sign_keras.config import Config, EvaluateConfig, FourStageCTCConfig, load_config
+from sign_keras.data.preparation import prepare_records
 from sign_keras.quiet import quiet_tensorflow
 from sign_keras.scoring import check_unknown
 from sign_keras.training.cluster import Cluster, cluster_from_environment, end_with_status_of
 from sign_keras.training.signals import StopSignals
 from tfrecords_tools.command_line import SUCCESS, UserError, run_command
-from tfrecords_tools.dataset_info import FILE_NAME as DATASET_INFO_NAME
 from tfrecords_tools.processes import end_with
 from tfrecords_tools.settings import add_overrides
 
@@ -98,7 +97,7 @@ def run_experiment(
     quiet_tensorflow(log_errors=cluster is None)
 
     # Records: made when they are missing, reused when they are there.
-    prepare_records(config, is_alone=cluster is None)
+    prepare_records(config.records, is_alone=cluster is None)
 
     from sign_keras.training.workers import Workers
 
@@ -225,58 +224,6 @@ def begin_gloss_vectors(run: Run, records: Records) -> np.ndarray | None:
     from sign_keras.gloss_vectors import gloss_vectors
 
     return gloss_vectors(model.alignment, run.label_map.glosses, records.directory)
-
-
-def prepare_records(config: Config, *, is_alone: bool = True) -> None:
-    """Makes the records that the configuration names, unless they are there; says what it does.
-
-    Raises:
-        UserError: they are missing and the configuration does not say how to make them, making them fails, or
-            several machines (not ``is_alone``) would make the same.
-    """
-    directory, prepare = config.records.directory, config.records.prepare
-    if (directory / DATASET_INFO_NAME).exists():
-        print(f"records: {directory}")
-        return
-    if prepare is None:
-        raise UserError(
-            f"records.directory={directory}: holds no {DATASET_INFO_NAME}; make the records with python -m "
-            "tfrecords_tools.convert, or say how in records.prepare"
-        )
-    if not is_alone:
-        raise UserError(
-            f"records.directory={directory}: holds no {DATASET_INFO_NAME}; several machines read records that are "
-            f"there: make them first on one, by python -m tfrecords_tools.convert or by {COMMAND} without TF_CONFIG"
-        )
-    from tfrecords_tools.convert import convert_source
-
-    print(f"records: {directory} is not there yet; making it", flush=True)
-    if prepare.synthesize is not None:
-        synthesize_videos(prepare)
-    info = convert_source(prepare.source, prepare.input, directory, prepare.settings)
-    if info.num_skipped:
-        print(f"{info.num_skipped} inputs were skipped: see {directory / 'skipped.csv'}", file=sys.stderr)
-
-
-def synthesize_videos(prepare: PrepareConfig) -> None:
-    """Renders what ``prepare.synthesize`` describes into ``prepare.input``, unless they are there."""
-    from tfrecords_tools.synthesize import synthesize
-    from tfrecords_tools.synthetic import LEXICON
-
-    wanted = prepare.synthesize
-    if wanted is None:
-        return
-    synthesize(
-        prepare.input,
-        signers=wanted.signers,
-        clips_per_gloss=wanted.clips_per_gloss,
-        seed=wanted.seed,
-        glosses=list(LEXICON)[: wanted.num_glosses],
-        sentences=wanted.sentences,
-        letters=wanted.letters,
-        size=wanted.size,
-        first_signer=wanted.first_signer,
-    )
 
 
 def check_splits(records: Records, config: EvaluateConfig) -> None:

@@ -9,8 +9,8 @@ import argparse
 import contextlib
 from pathlib import Path
 
+from sign_keras.data.preparation import prepare_records
 from sign_keras.quiet import quiet_tensorflow
-from sign_keras.train import prepare_records
 from sign_keras.tuning.naming import describe_values
 from sign_keras.tuning.plan import Plan, load_plan
 from sign_keras.tuning.workers import Role, chief_answers, role_of
@@ -51,7 +51,7 @@ def main() -> int:
     role = role_of()
     if role is Role.WORKER:
         return search(plan, role)
-    prepare_records(plan.common)
+    prepare_records(plan.common.records)
     plan.claim()
     with folder_lock(plan.runs / ".lock", f"{plan.runs}: another search is running there; wait for it"):
         return search(plan, role)

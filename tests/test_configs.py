@@ -7,9 +7,9 @@ import pytest
 
 from sign_keras.config import load_config
 from sign_keras.ctc.labels import logit_frames
+from sign_keras.data.preparation import prepare_records, synthesize_videos
 from sign_keras.models import build_model, input_names
 from sign_keras.models.clip_inputs import KINETICS, ClipInput
-from sign_keras.train import prepare_records, synthesize_videos
 from sign_keras.training.freezing import Freezing
 from tests.conftest import REPOSITORY
 from tfrecords_tools.clips import SPLITS
@@ -90,7 +90,7 @@ def test_static_signs_are_rendered_where_no_picture_is(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     overrides = ["records.prepare.synthesize.signers=3", "records.prepare.synthesize.letters=1"]
     config = load_config(REPOSITORY / "configs" / f"{LETTERS_CONFIGS[0]}.yaml", overrides)
-    prepare_records(config)
+    prepare_records(config.records)
     info = DatasetInfo.load(config.records.directory)
     assert {split: (part.clips, len(part.signers)) for split, part in info.splits.items()} == {
         split: (len(LETTERS), 1) for split in SPLITS
