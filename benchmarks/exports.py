@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sign_keras.run import Run
 
 ROUNDS, CALLS_IN_A_ROW = 60, 3
-OPEN_GATE = {"max_probability_difference": 2.0, "min_top1_agreement": 0.0, "max_accuracy_loss": 1.0}
+OPEN_GATE = {"max_probability_difference": 2.0, "min_top1_agreement": 0.0, "max_accuracy_loss": float("inf")}
 BATCH_SIZE = 16
 
 

@@ -1,7 +1,7 @@
 """A server under load: clients that stream landmarks at a camera's pace, and how long each waits for its answers.
 
     python benchmarks/serve_load.py
-    python benchmarks/serve_load.py --model tflite/demo.tflite --clients 8 --rate 10 --seconds 60
+    python benchmarks/serve_load.py --model tflite/cnn_lstm.tflite --clients 8 --rate 10 --seconds 60
 
 The server is the real command, in a process of its own on the cores that are named; the clients share one process.
 Landmarks are made up: a person whose hand goes somewhere and rests, over and over, so that signs begin, end and are

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tfrecords_tools.extract import SkippedClip
 
 EXAMPLE = """example:
-  python -m sign_keras.predict --model runs/demo my_clips/ extra.mp4
-  find . -name '*.mp4' | python -m sign_keras.predict --model tflite/demo.tflite --json -
+  python -m sign_keras.predict --model runs/cnn_lstm my_clips/ extra.mp4
+  find . -name '*.mp4' | python -m sign_keras.predict --model tflite/cnn_lstm.tflite --json -
   python -m sign_keras.predict --model runs/keypoint_ctc --window 10 --json recordings/ > sentences.jsonl
 
 An answer that the model doubts is given all the same, but marked: "no sign", and in JSON "accepted": false.

@@ -16,13 +16,13 @@ from tfrecords_tools.settings import add_overrides
 TOKEN_VARIABLE = "SIGN_KERAS_TOKEN"
 NEEDED = ("fastapi", "fastapi_offline", "uvicorn", "websockets", "multipart", "prometheus_client")
 EXAMPLE = f"""example:
-  python -m sign_keras.serve --model tflite/demo.tflite
+  python -m sign_keras.serve --model tflite/cnn_lstm.tflite
   curl -F file=@clip.mp4 http://127.0.0.1:8000/predict
 
 for a phone in the same network, whose browser gives the camera to HTTPS pages only:
   openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=sign_keras -keyout key.pem -out cert.pem \\
       -addext "subjectAltName=IP:$(hostname -I | cut -d' ' -f1)"
-  {TOKEN_VARIABLE}=$(openssl rand -hex 16) python -m sign_keras.serve --model tflite/demo.tflite \\
+  {TOKEN_VARIABLE}=$(openssl rand -hex 16) python -m sign_keras.serve --model tflite/cnn_lstm.tflite \\
       --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
 
 Limits are settings: --set upload.megabytes=20, or a YAML file by --settings; docs/serving.md lists them all. Videos

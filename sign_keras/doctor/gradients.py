@@ -64,7 +64,7 @@ def _dead(whole: np.ndarray, stages: Mapping[str, np.ndarray]) -> list[Finding]:
             "problem",
             f"nothing arrives at {len(dead)} of {len(stages)} stages that should learn: {listed}{more}",
             "units that are always 0 come of too long steps: a lower train.learning_rate (or train.learning_rates "
-            "of that stage) and schedule.warmup_epochs, from the start; if the stage is not meant to learn, "
+            "of that stage) and train.schedule.warmup_epochs, from the start; if the stage is not meant to learn, "
             "train.freeze saves its time",
         )
     ]
@@ -93,6 +93,6 @@ def _exploded(
             "problem",
             f"the gradient exploded: {where}it is {length:.3g} long in epoch {row + 1}, {times:.0f} times as long "
             "as in the epochs before",
-            f"a lower train.learning_rate, schedule.warmup_epochs, or {clip}",
+            f"a lower train.learning_rate, train.schedule.warmup_epochs, or {clip}",
         )
     ]

@@ -24,7 +24,8 @@ LAST = 3  # epochs at most, and a quarter of all, whose mean is "at the end"
 WIDE_GAP = 0.15  # of top-1, training less validation
 RISEN = 1.15  # validation loss at the end by its lowest
 SPIKE = 1.5  # an epoch's loss by the lowest before it
-NEAR_CHANCE = 1.5
+# Near chance: less than this many times as good, or less than this share of what there is to gain.
+NEAR_CHANCE, NEAR_CHANCE_SHARE = 1.5, 0.1
 UNEVEN = 5.0  # clips of the most frequent gloss by those of the rarest
 FEW_CLIPS = 30
 LEAST_SUPPORT = 3
@@ -115,7 +116,7 @@ def progress(training: Training) -> list[Finding]:
     stopped_early = done - (best + 1) >= training.config.train.early_stopping_patience
     if done < wanted and not stopped_early:
         return [Finding("note", f"{epochs}; it was interrupted", "go on: sign_keras.train with --resume")]
-    if best + 1 > 0.95 * done:
+    if not stopped_early and best + 1 > 0.95 * done:
         return [Finding("note", f"{epochs}: still improving when it ended", "more train.epochs")]
     return [Finding("ok", epochs)]
 
@@ -137,7 +138,7 @@ def learning(training: Training) -> list[Finding]:
     chance = max(glosses.values()) / sum(glosses.values())
     top1 = training.at_the_end("top1")
     what = f"top-1 {top1:.2f} on training clips at the end, where the most frequent gloss alone gives {chance:.2f}"
-    if top1 < NEAR_CHANCE * chance:
+    if top1 < min(NEAR_CHANCE * chance, chance + NEAR_CHANCE_SHARE * (1 - chance)):
         return [
             Finding(
                 "problem",
@@ -166,7 +167,7 @@ def spikes(training: Training) -> list[Finding]:
             "note",
             f"the training loss jumped {len(rows)} time(s), in epoch {listed}; most in epoch {worst + 1}, to "
             f"{loss[worst]:.3g} from {lowest[worst - 1]:.3g}",
-            "lower train.learning_rate, a warm-up (schedule.warmup_epochs), train.gradient_clip_norm",
+            "lower train.learning_rate, a warm-up (train.schedule.warmup_epochs), train.gradient_clip_norm",
         )
     ]
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from sign_keras.run import Run
 
 EXAMPLE = """example:
-  python -m sign_keras.export --run runs/demo --formats savedmodel tflite --quantization none dynamic
+  python -m sign_keras.export --run runs/cnn_lstm --formats savedmodel tflite --quantization none dynamic
 
-writes savedmodels/demo/, tflite/demo.tflite and tflite/demo_dynamic.tflite, each with its figures in a .json beside
-it, once their answers have been compared with the run's.
+writes savedmodels/cnn_lstm/, tflite/cnn_lstm.tflite and tflite/cnn_lstm_dynamic.tflite, each with its figures in a
+.json beside it, once their answers have been compared with the run's.
 """
 
 

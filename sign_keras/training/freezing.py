@@ -59,8 +59,16 @@ class Freezing:
         self._learning = set(self._begins)
         return variables
 
+    def beginning_in(self, epoch: int) -> list[str]:
+        """The stages that learn from an epoch on, and not from the start."""
+        return [name for name, begin in self._begins.items() if begin == epoch > 1]
+
     def set_epoch(self, epoch: int) -> list[str]:
-        """Freezes and unfreezes for an epoch, counted from 1; returns the stages that changed."""
+        """Freezes and unfreezes for an epoch, counted from 1; returns the stages that changed.
+
+        Raises:
+            UserError: nothing would learn in it.
+        """
         learning = {name for name, begin in self._begins.items() if epoch >= begin}
         changed = sorted(learning ^ self._learning, key=list(self._begins).index)
         for name in changed:
@@ -98,7 +106,9 @@ class UnfreezeStages(keras.callbacks.Callback):
         if changed:
             # Keras keeps the traced step, which knows what learned when it was traced.
             self.model.make_train_function(force=True)
-            tqdm.write(f"epoch {epoch + 1:>3}: {', '.join(changed)} begins to learn")
+        # After --resume stages change, too, that began in epochs before.
+        if begun := self._freezing.beginning_in(epoch + 1):
+            tqdm.write(f"epoch {epoch + 1:>3}: {', '.join(begun)} begins to learn")
 
 
 def running_statistics(model: keras.Model) -> list[keras.Variable]:

@@ -8,6 +8,7 @@ trials make ``HyperbandOracle`` promote fewer, down to none; a ``Float`` with a 
 import functools
 import json
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from keras_tuner.oracles import (
     HyperbandOracle,
     RandomSearchOracle,
 )
+from sklearn.exceptions import ConvergenceWarning
 
 from sign_keras.tuning.plan import Plan
 from sign_keras.tuning.space import Space
@@ -89,7 +91,10 @@ class BayesianOracle(_Durable, BayesianOptimizationOracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """See ``keras_tuner.Oracle``."""
-        found = super().populate_space(trial_id)
+        with warnings.catch_warnings():
+            # Few trials fit a process whose length scales are at their bounds: no fault, and nothing to do about.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = super().populate_space(trial_id)
         if found["values"] is not None and self._duplicate(found["values"]):
             return self._random_populate_space()
         return found

@@ -77,6 +77,14 @@ def test_interrupted_and_stopped_early():
         val_loss=changed(np.full(EPOCHS, 1.0), {9: 0.5}),
     )
     assert findings(doctor.progress, stopped)[0][0] == "ok"
+    # The best epoch is among the last twentieth, and more epochs would still change nothing.
+    late = well_trained(
+        "train.epochs=30",
+        "train.early_stopping_patience=1",
+        epoch=np.arange(1.0, 26),
+        val_loss=changed(np.full(25, 1.0), {23: 0.5}),
+    )
+    assert findings(doctor.progress, late)[0][0] == "ok"
 
 
 def test_it_learns_nothing():
@@ -84,6 +92,14 @@ def test_it_learns_nothing():
     assert level == "problem"
     assert "top-1 0.40" in what
     assert "gives 0.36" in what  # 20 of 56 clips
+
+
+def test_it_learns_where_one_gloss_has_most_of_the_clips():
+    training = well_trained(top1=np.full(EPOCHS, 0.95))
+    training.info.splits["train"].glosses.update(hello=80, no=10, yes=10)
+    assert findings(doctor.learning, training)[0][0] == "ok"
+    training.history["top1"][:] = 0.8
+    assert findings(doctor.learning, training)[0][0] == "problem"
 
 
 def test_a_spike_is_counted_once_and_named_with_its_height():

@@ -72,3 +72,9 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "a.mp4").mkdir()
     with pytest.raises(UserError, match=r"a\.mp4: cannot be written"):
         Show(None, tmp_path / "a.mp4", 20.0, is_live=False).run(views(), list)
+
+
+def test_it_ends_after_so_many_seconds_with_nothing_to_show_either():
+    shown = views()
+    Show(None, None, 20.0, is_live=True, seconds=0.25).run(shown, list)
+    assert len(list(shown)) == 2

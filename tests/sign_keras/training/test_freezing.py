@@ -58,6 +58,15 @@ def test_stages_begin_to_learn_at_their_epochs():
     assert [epoch["stem"] for epoch in learning] == [False, False, False, True, True]
 
 
+def test_stages_that_began_before_a_resume_are_not_announced_again(capsys):
+    recipe = tiny_recipe(unfreeze={2: ["layer1"], 4: ["stem"]}, epochs=5)
+    fit(recipe, first_epoch=2)
+    assert "begins to learn" not in capsys.readouterr().out
+    assert recipe.learner.get_layer("layer1").trainable
+    fit(recipe, first_epoch=3)
+    assert "epoch   4: stem begins to learn" in capsys.readouterr().out
+
+
 def test_unfreezing_within_one_fit_is_unfreezing_between_two():
     """Keras keeps the traced step: it has to be traced anew, and the optimiser's state must stay."""
     settings = {"unfreeze": {2: ["layer1"], 3: ["stem"]}, "optimizer": "adamw", "learning_rate": 0.01}
