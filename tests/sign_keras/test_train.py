@@ -2,7 +2,6 @@
 
 import json
 import sys
-from typing import Any
 
 import pytest
 
@@ -59,8 +58,6 @@ TINY_VIDEO_SENTENCE_MODELS = {
     "four_stage_ctc": {**TINY_VIDEO_SENTENCES, "model.width": 4, "model.selection.units": 2},
     "resnet_bilstm_ctc": TINY_VIDEO_SENTENCES,
 }
-# Architectures whose command is tested by default elsewhere.
-ELSEWHERE = ("four_stage_ctc",)
 # What goes with the tiny records in place of others: points of a body, and a language model of their sentences.
 OTHER_RECORDS = {
     "boston104_keypoint_ctc": {
@@ -96,18 +93,17 @@ def run_train(
 EXPORTED = ("cnn_lstm", "keypoint_conv_transformer", "keypoint_causal_conv", "keypoint_ctc")
 
 
-def params() -> list[Any]:
-    """Every configuration; the first of each architecture, and those that are exported, are tested by default."""
-    seen, found = set[str](), []
-    for config in CONFIGS:
-        architecture = load_yaml(config)["model"]["architecture"]
-        is_default = architecture not in {*seen, *ELSEWHERE} or config.stem in EXPORTED
-        seen.add(architecture)
-        found.append(pytest.param(config, marks=[] if is_default else pytest.mark.slow, id=config.stem))
-    return found
+# One of each kind by default; sentences have tests of their own.
+DEFAULT = ("cnn_lstm", "c3d", "keypoint_transformer", "keypoint_causal_conv")
 
 
-@pytest.mark.parametrize("config", params())
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=[] if config.stem in DEFAULT else pytest.mark.slow, id=config.stem)
+        for config in CONFIGS
+    ],
+)
 def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, capsys):
     exports = "[savedmodel, tflite]" if config.stem in EXPORTED else "[]"
     settings = OTHER_RECORDS.get(config.stem, {})
@@ -131,6 +127,7 @@ def test_every_config_trains_evaluates_and_reports(config, run_train, tmp_path, 
         assert ("step" in report["latency_ms"]) == (config.stem == "keypoint_causal_conv")
 
 
+@pytest.mark.slow
 def test_a_gloss_for_no_sign_is_learnt_calibrated_and_tested(run_train, tmp_path):
     from sign_keras.confidence import Confidence
     from sign_keras.run import Run

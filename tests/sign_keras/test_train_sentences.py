@@ -247,6 +247,7 @@ def test_windows_that_cannot_be_are_one_line(toy, options, fault, run_main):
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_stopped_goes_on_as_if_it_had_not(toy, tmp_path):
     """Killed within its third epoch, it ends with the history of the one that was not."""
     run = Run.create(tmp_path / "toy", toy.run.config, toy.run.label_map, toy.run.info)

@@ -59,6 +59,7 @@ def test_report_says_what_was_measured(exports, exported):
     } == {17}
 
 
+@pytest.mark.slow
 def test_a_causal_model_has_its_step_in_a_second_file(exports, tmp_path):
     keras.utils.set_random_seed(0)
     model = lively(build("keypoint_gru"))

@@ -18,7 +18,6 @@ from tests.sign_keras.training.trained_on_two_devices import RECIPES
 FLOAT32, HISTORY = 1e-5, 1e-3
 # Sums of bfloat16 keep 8 bits, of float16 11: what is added in another order is rounded otherwise.
 BFLOAT16, FLOAT16, MIXED_HISTORY = 5e-3, 2e-3, 0.05
-QUICK = ("keypoint_gru, in two parts", "keypoint_conv_transformer")
 ALL = (*ARCHITECTURES, *RECIPES)
 
 
@@ -49,13 +48,8 @@ def train(
 
 
 @pytest.fixture(scope="module")
-def quick(train):
-    return train(QUICK)
-
-
-@pytest.fixture(scope="module")
-def others(train):
-    return train([name for name in ALL if name not in QUICK])
+def trained(train):
+    return train(ALL)
 
 
 def assert_same(name, trained):
@@ -73,12 +67,7 @@ def assert_same(name, trained):
             assert [other[key] for key in scores] == pytest.approx([row[key] for key in scores], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_some_architectures_end_on_two_devices_as_on_one(name, quick):
-    assert_same(name, quick[name])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ALL if name not in QUICK])
-def test_every_architecture_ends_on_two_devices_as_on_one(name, others):
-    assert_same(name, others[name])
+@pytest.mark.parametrize("name", ALL)
+def test_every_architecture_ends_on_two_devices_as_on_one(name, trained):
+    assert_same(name, trained[name])

@@ -72,7 +72,9 @@ RECIPES = {
 KILLS = {"defaults": [2, 1, 1], "everything": [1, 3, 1], "restarts": [2, 1, 4, 5]}
 
 
-@pytest.mark.parametrize("recipe", ["defaults", "everything", pytest.param("restarts", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "recipe", ["everything", *(pytest.param(name, marks=pytest.mark.slow) for name in ("defaults", "restarts"))]
+)
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(recipe, tiny_config, tmp_path):
     """Saved after every batch, and killed: weights, averages, optimiser state, history and board are the same."""
     config = tiny_config(train={"batch_size": 4, "checkpoint_minutes": 1e-9, **RECIPES[recipe]})
