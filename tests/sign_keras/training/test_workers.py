@@ -78,7 +78,6 @@ def test_two_workers_end_where_one_process_does(toy):
     assert ["test top-1" in one.output for one in ended] == [True, False]
     written = sorted(path.parent.name for path in (together / "tensorboard").rglob("events.out.*"))
     assert written == sorted(path.parent.name for path in (alone / "tensorboard").rglob("events.out.*"))
-    assert len(written) == len(set(written))  # one worker's
 
 
 @pytest.mark.slow
