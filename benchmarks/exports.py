@@ -3,9 +3,9 @@
 Each .tflite is compared with the run on every clip of the given splits, which it has not been chosen on; the gate
 is left open, so that the table has what the gate would refuse. Of models that read sentences, *same answer* is the
 share of the frames that either calls a gloss, as the gate has it, and the word error rate (WER), by the run's own
-decoding, takes the place of top-1 accuracy. Latencies of all files
-are taken in turns, so that a busy machine is as busy for each; the best is what a file costs, the median what it
-cost here. A file that cannot be written or run is a row that says why.
+decoding, takes the place of top-1 accuracy. Latencies of all files are taken in turns, so that a busy machine is
+as busy for each; the best is what a file costs, the median what it cost here. A file that cannot be written or run
+is a row that says why.
 
     python benchmarks/exports.py --run runs/cnn_lstm --quantization none float16 dynamic int8 \
         --test data/synthetic_words/records:test

@@ -46,7 +46,7 @@ def sentence_logits(
             numbers that are not finite.
     """
     from sign_keras.ctc.loss import unpacked
-    from sign_keras.data.compatibility import check_clip_spec, matched_gloss
+    from sign_keras.data.compatibility import check_clip_spec, matched_sentences
 
     check_clip_spec(artefact.clip_spec, records)
     found = SentenceLogits([], [], [], [], [], _cut(records, split))
@@ -59,6 +59,8 @@ def sentence_logits(
             outputs = artefact.outputs(inputs)
             logits = outputs.pop(OUTPUT)
             lengths = logit_frames(num_frames, artefact.frames_per_logit)
+            references = matched_sentences(gloss_ids, num_glosses, records)
+            found.references.extend(references)
             for name, values in (
                 ("media_id", found.media_ids),
                 ("path", found.paths),
@@ -70,16 +72,13 @@ def sentence_logits(
                 if not np.isfinite(real).all():
                     name = found.media_ids[len(found)]
                     raise UserError(f"{name}: the model's logits are not finite; it cannot be evaluated")
-                ids = gloss_ids[clip, : num_glosses[clip]].tolist()
-                reference = tuple(matched_gloss(index, records) for index in ids)
-                found.references.append(reference)
                 found.logits.append(real)
                 if outputs:
                     one = {name: values[clip] for name, values in (outputs | inputs | metadata).items()}
                     one["frame_glosses"] = own_ids[frame_glosses[clip]]
                     count = int(num_frames[clip])
                     found.stages.append(
-                        clip_stages(one, real, count, reference, artefact.label_map, records.sampling)
+                        clip_stages(one, real, count, references[clip], artefact.label_map, records.sampling)
                     )
             bar.update(len(lengths))
     return found

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from sign_keras.data.dataset import Records
 from tfrecords_tools.clips import ClipSpec, CropSpec
 from tfrecords_tools.command_line import UserError
@@ -75,6 +77,23 @@ def matched_gloss(index: int, records: Records) -> str:
             f"python -m tfrecords_tools.inspect {records.directory}"
         )
     return records.label_map.glosses[index]
+
+
+def matched_sentences(gloss_ids: np.ndarray, num_glosses: np.ndarray, records: Records) -> list[tuple[str, ...]]:
+    """The glosses that sentences of a record's ids stand for.
+
+    Args:
+        gloss_ids: ``[B, L]``, what is behind the last gloss does not count.
+        num_glosses: ``[B]``.
+        records: that they are of.
+
+    Raises:
+        UserError: see ``matched_gloss``.
+    """
+    return [
+        tuple(matched_gloss(int(index), records) for index in ids[:count])
+        for ids, count in zip(gloss_ids, num_glosses, strict=True)
+    ]
 
 
 def _difference(field: str, ours: Any, theirs: Any) -> tuple[str, Any, Any] | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sign_keras.ctc.labels import logit_frames
-from sign_keras.data.compatibility import matched_gloss, matched_id, matched_ids
+from sign_keras.data.compatibility import matched_id, matched_ids, matched_sentences
 from sign_keras.decoding import Decoder
 from sign_keras.error_rate import align_sentences, word_error_rate
 from sign_keras.inference.artefact import Artefact
@@ -71,10 +71,7 @@ class SentenceReader:
         from sign_keras.ctc.loss import unpacked
 
         gloss_ids, _, num_glosses, _ = (np.asarray(part) for part in unpacked(labels))
-        return [
-            tuple(matched_gloss(int(index), self._records) for index in ids[:count])
-            for ids, count in zip(gloss_ids, num_glosses, strict=True)
-        ]
+        return matched_sentences(gloss_ids, num_glosses, self._records)
 
     def texts(self, logits: np.ndarray, labels: np.ndarray) -> list[Glosses]:
         """The sentences of logits ``[B, T', V + 1]``."""

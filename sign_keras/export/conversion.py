@@ -13,6 +13,7 @@ from typing import Any
 import loky
 import numpy as np
 
+from sign_keras.export.eight_bits import convert_in_8_bits
 from sign_keras.export.fine_tuning_work import FineTuned, FineTuningWork, Weights
 from sign_keras.inference.info import NEW
 from tfrecords_tools.command_line import quiet_stderr
@@ -64,8 +65,6 @@ def convert_saved_model(
             converter.target_spec.supported_types = [tf.float16]
         try:
             if quantization == "int8":
-                from sign_keras.export.eight_bits import convert_in_8_bits
-
                 content = convert_in_8_bits(converter, Path(examples), float_layers)
             else:
                 content = converter.convert()

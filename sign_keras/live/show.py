@@ -67,19 +67,15 @@ class Show:
             for view in views:
                 self._tell(view.events)
                 frame = view.frame
-                is_last = self.seconds is not None and frame.seconds >= self.seconds
-                if self.window is None and self.output is None:
-                    if is_last:
-                        return
-                    continue
-                picture = draw_screen(frame.image, frame.landmarks, view.screen, mirrored=self.is_live)
-                if self.window is not None:
-                    if not self.is_live:
-                        time.sleep(max(0.0, began + frame.seconds - time.monotonic()))
-                    if self.window.show(picture) in QUIT_KEYS:
-                        return
-                yield frame.seconds, picture
-                if is_last:
+                if self.window is not None or self.output is not None:
+                    picture = draw_screen(frame.image, frame.landmarks, view.screen, mirrored=self.is_live)
+                    if self.window is not None:
+                        if not self.is_live:
+                            time.sleep(max(0.0, began + frame.seconds - time.monotonic()))
+                        if self.window.show(picture) in QUIT_KEYS:
+                            return
+                    yield frame.seconds, picture
+                if self.seconds is not None and frame.seconds >= self.seconds:
                     return
         except KeyboardInterrupt:  # as good a way to end as a key of the window; what was shown is written
             if not self.is_live:

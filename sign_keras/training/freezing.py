@@ -59,10 +59,6 @@ class Freezing:
         self._learning = set(self._begins)
         return variables
 
-    def beginning_in(self, epoch: int) -> list[str]:
-        """The stages that learn from an epoch on, and not from the start."""
-        return [name for name, begin in self._begins.items() if begin == epoch > 1]
-
     def set_epoch(self, epoch: int) -> list[str]:
         """Freezes and unfreezes for an epoch, counted from 1; returns the stages that changed.
 
@@ -107,7 +103,7 @@ class UnfreezeStages(keras.callbacks.Callback):
             # Keras keeps the traced step, which knows what learned when it was traced.
             self.model.make_train_function(force=True)
         # After --resume stages change, too, that began in epochs before.
-        if begun := self._freezing.beginning_in(epoch + 1):
+        if begun := [stage for stage in changed if self._freezing.first_epoch(stage) == epoch + 1]:
             tqdm.write(f"epoch {epoch + 1:>3}: {', '.join(begun)} begins to learn")
 
 

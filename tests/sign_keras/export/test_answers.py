@@ -8,6 +8,7 @@ import pytest
 from sign_keras.decoding import SentenceDecoding
 from sign_keras.export.answers import accuracy, reader_of
 from sign_keras.export.parity import top1_agreement
+from tests.sign_keras.sentence_labels import packed
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.label_map import LabelMap
 
@@ -27,11 +28,6 @@ def records():
     return SimpleNamespace(label_map=LabelMap(["work", "hello", "wash"]), directory="records", info=info)
 
 
-def packed(num_frames: int, ids: list[int]) -> list[int]:
-    """``ctc.loss.unpacked`` has the layout; nobody says what each frame shows."""
-    return [num_frames, 0, *(index + 1 for index in ids), *([0] * (3 - len(ids)))]
-
-
 def test_single_signs_are_compared_by_gloss_not_by_id():
     reader = reader_of(artefact("isolated"), records(), "test")
     labels = np.array([0, 1])
@@ -48,7 +44,7 @@ def test_a_sign_that_the_model_does_not_know_stops():
 
 def test_sentences_are_read_out_of_their_real_frames_alone():
     reader = reader_of(artefact("continuous", frames_per_logit=2), records(), "test")
-    labels = np.array([packed(6, [0, 1]), packed(3, [2])])
+    labels = packed([[0, 1], [2]], [6, 3])
     # Of six frames three logits are real, of three two; likeliest are blank (0), "hello", "wash", "work".
     likeliest = [[3, 0, 1, 2], [2, 2, 1, 1]]
     logits = np.eye(4, dtype=np.float32)[likeliest] * 9

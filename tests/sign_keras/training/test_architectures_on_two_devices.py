@@ -23,7 +23,7 @@ ALL = (*ARCHITECTURES, *RECIPES)
 
 
 @pytest.fixture(scope="module")
-def train(
+def trained(
     tiny_records, tiny_keypoint_records, tiny_sentence_records, tiny_video_sentence_records, tmp_path_factory
 ):
     records = {
@@ -32,45 +32,34 @@ def train(
         "sentences": tiny_sentence_records,
         "video_sentences": tiny_video_sentence_records,
     }
-
-    def run(names):
-        output = tmp_path_factory.mktemp("trained")
-        asked = json.dumps({"names": names, "output": output, "records": records}, default=str)
-        command = [sys.executable, "-m", "tests.sign_keras.training.trained_on_two_devices", asked]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        found = {}
-        for line in done.stdout.splitlines():
-            if line.startswith("found "):
-                found |= json.loads(line.removeprefix("found "))
-        return found
-
-    return run
+    asked = json.dumps(
+        {"names": ALL, "output": tmp_path_factory.mktemp("trained"), "records": records}, default=str
+    )
+    command = [sys.executable, "-m", "tests.sign_keras.training.trained_on_two_devices", asked]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("found "):
+            found |= json.loads(line.removeprefix("found "))
+    return found
 
 
-@pytest.fixture(scope="module")
-def trained(train):
-    return train(ALL)
-
-
-def assert_same(name, trained):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_every_architecture_ends_on_two_devices_as_on_one(name, trained):
+    found = trained[name]
     tolerance, share = FLOAT32, HISTORY
     if "bfloat16" in name:
         tolerance, share = BFLOAT16_GRADNORM if "gradnorm" in name else BFLOAT16, MIXED_HISTORY
     elif "float16" in name:
         tolerance, share = FLOAT16, MIXED_HISTORY
-    assert trained["moved"] > 3 * tolerance  # it has learnt
-    assert trained["difference"] < tolerance
-    alone, together = trained["histories"]
+    assert found["moved"] > 3 * tolerance  # it has learnt
+    assert found["difference"] < tolerance
+    alone, together = found["histories"]
     assert len(alone) == len(together) == 2
     for row, other in zip(alone, together, strict=True):
         assert other == pytest.approx(row, rel=share, abs=share)
         if "mixed" not in name:  # no answer is another one
             scores = [key for key in row if key.endswith(("top1", "top5", "wer"))]
             assert [other[key] for key in scores] == pytest.approx([row[key] for key in scores], abs=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ALL)
-def test_every_architecture_ends_on_two_devices_as_on_one(name, trained):
-    assert_same(name, trained[name])
