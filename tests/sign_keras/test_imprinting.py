@@ -65,7 +65,9 @@ def test_more_clips_recognise_the_new_sign_better(signs):
 def test_answers_about_the_other_signs_stay_as_they_are(signs):
     head = imprint(signs.head, signs.clips(NUM_KNOWN, 3), Embeddings(*signs.known(5)), 0.1)
     values, _ = signs.known(5)
-    np.testing.assert_array_equal(head.logits(values)[:, :-1], signs.head.logits(values))
+    np.testing.assert_array_equal(head.kernel[:, :-1], signs.head.kernel)
+    # Some processors add up a product of matrices in another order when there is one column more.
+    np.testing.assert_allclose(head.logits(values)[:, :-1], signs.head.logits(values), rtol=1e-10, atol=1e-10)
     assert head.kernel.shape == (NUM_FEATURES, NUM_KNOWN + 1)
     lengths = np.linalg.norm(head.kernel, axis=0)
     assert lengths[-1] == pytest.approx(lengths[:-1].mean())
