@@ -18,6 +18,7 @@ import keras
 
 from sign_keras.config import BackboneSettings
 from sign_keras.models.layers import SpatialSoftmax
+from sign_keras.models.pretrained import loading
 from sign_keras.models.torchvision_mobilenet import (
     IMAGENET_MEAN,
     IMAGENET_STANDARD_DEVIATION,
@@ -197,8 +198,5 @@ def _with_points(stride_8: Any, stride_16: Any, stride_32: Any) -> Any:
 def _load_weights(backbone: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise UserError(f"model.backbone_weights={path}: no such file")
-    try:
+    with loading(f"model.backbone_weights={path}", "backbone"):
         backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise UserError(f"model.backbone_weights={path}: does not fit the backbone ({first_line})") from None

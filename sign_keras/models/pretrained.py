@@ -1,5 +1,8 @@
 """Weights from files: those of another task, or of another head, into a new model."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -26,7 +29,7 @@ def load_pretrained(model: keras.Model, path: Path, option: str) -> None:
         raise UserError(f"{option}={path}: expected a file whose name ends in .weights.h5")
     heads = [layer for layer in model.layers if layer.name in HEAD_LAYERS]
     wanted = sum(len(layer.weights) for layer in model.layers if layer not in heads)
-    try:
+    with loading(f"{option}={path}", model.name):
         shapes = _shapes_by_layer(path)
         found = sum(len(shapes[name]) for name in shapes if name not in HEAD_LAYERS)
         if found != wanted:  # Keras itself does not mind tensors that find no place
@@ -36,11 +39,33 @@ def load_pretrained(model: keras.Model, path: Path, option: str) -> None:
             )
         others = [head for head in heads if shapes.get(head.name) != sorted(tuple(w.shape) for w in head.weights)]
         model.load_weights(path, objects_to_skip=others)
-    except (ValueError, OSError, KeyError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        # Keras counts the failures first; its second line says what is wrong with one of them.
-        reason = " ".join(lines[:2]) or type(error).__name__
-        raise UserError(f"{option}={path}: does not fit the {model.name} ({reason})") from None
+
+
+@contextlib.contextmanager
+def loading(source: str, name: str) -> Iterator[None]:
+    """Within the context Keras loads weights; that they do not fit is said once.
+
+    Keras warns of every layer that it finds no weights for. Where it then fails, that is left out; else it is
+    passed on.
+
+    Args:
+        source: option and file, for the message.
+        name: of what they are for.
+
+    Raises:
+        UserError: Keras says that they do not fit, or that the file is none of weights.
+    """
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except (ValueError, OSError, KeyError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            # Keras counts the failures first; its second line says what is wrong with one of them.
+            reason = " ".join(lines[:2]) or type(error).__name__
+            raise UserError(f"{source}: does not fit the {name} ({reason})") from None
+    for warning in said:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _shapes_by_layer(path: Path) -> dict[str, list[tuple[int, ...]]]:

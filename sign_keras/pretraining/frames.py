@@ -7,54 +7,32 @@ signers nor its glosses.
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from sign_keras.models.backbones import NUM_POINTS, build_backbone
 from sign_keras.pretraining.joints import NUM_JOINTS, seen_joints_error
-from tfrecords_tools.processes import start_pool
-from tfrecords_tools.synthetic import SHAPE_NAMES, training_frame
+from tfrecords_tools.command_line import UserError
+from tfrecords_tools.synthetic import SHAPE_NAMES
+from tfrecords_tools.training_frames import render_training_frames
 
-CHUNK_FRAMES = 128
 # Joints in frame widths (absolute error), directions as unit vectors (squared), the others in nats.
 LOSS_WEIGHTS = {"joints": 30.0, "directions": 1.0, "in_view": 0.5, "left_shape": 0.5, "right_shape": 0.5}
-VIEWS = ("hands", "hands", "body")
-
-
-def render_chunk(seed: int, chunk: int, size: int) -> dict[str, np.ndarray]:
-    """Renders labelled frames.
-
-    Returns:
-        ``frames`` ``[N, size, size, 3]`` uint8 and the targets, hands in the order left, right: ``joints``
-        ``[N, 42, 2]`` float32 in frame widths and heights, ``directions`` ``[N, 12]`` float32 unit vectors,
-        ``in_view`` ``[N, 2]`` float32, ``shapes`` ``[N, 2]`` int64.
-    """
-    rng = np.random.default_rng([seed, chunk])
-    rows: dict[str, list[Any]] = {name: [] for name in ("frames", "joints", "directions", "in_view", "shapes")}
-    for index in range(CHUNK_FRAMES):
-        frame, labels = training_frame(rng, size, VIEWS[index % len(VIEWS)])
-        rows["frames"].append(frame)
-        rows["joints"].append(labels.hands.reshape(NUM_JOINTS, 2))
-        rows["directions"].append(np.concatenate([labels.palm_normals, labels.finger_directions]).ravel())
-        rows["in_view"].append(labels.hand_in_view.astype(np.float32))
-        rows["shapes"].append(labels.shapes)
-    return {name: np.stack(values) for name, values in rows.items()}
-
-
-def render_frames(num_frames: int, size: int, seed: int) -> dict[str, np.ndarray]:
-    """Renders ``num_frames`` labelled frames on all cores; see ``render_chunk``."""
-    chunks = -(-num_frames // CHUNK_FRAMES)
-    with start_pool() as pool:
-        futures = [pool.submit(render_chunk, seed, chunk, size) for chunk in range(chunks)]
-        parts = [future.result() for future in tqdm(futures, desc="rendering", unit="chunk", disable=None)]
-    return {name: np.concatenate([part[name] for part in parts])[:num_frames] for name in parts[0]}
+FEWEST_FRAMES = 20  # a tenth is held back
+MADE_WITH = "made_with"  # of the file of kept frames: --frames, --size and --seed
 
 
 def train_backbone(arguments: argparse.Namespace) -> None:
-    """Renders, trains and saves; the arguments are the command's."""
+    """Renders, trains and saves; the arguments are the command's.
+
+    Raises:
+        UserError: there are too few frames, or those that were kept are others.
+    """
+    if arguments.frames < FEWEST_FRAMES:
+        raise UserError(f"--frames {arguments.frames}: at least {FEWEST_FRAMES} are needed")
     data = _frames_and_targets(arguments)
     frames = data.pop("frames")
     held_back = min(len(frames) // 10, 2048)
@@ -91,12 +69,19 @@ def train_backbone(arguments: argparse.Namespace) -> None:
 
 
 def _frames_and_targets(arguments: argparse.Namespace) -> dict[str, np.ndarray]:
-    if arguments.keep_frames and arguments.keep_frames.exists():
-        data = dict(np.load(arguments.keep_frames))
+    asked = {"frames": arguments.frames, "size": arguments.size, "seed": arguments.seed}
+    kept: Path | None = arguments.keep_frames
+    if kept and kept.exists():
+        data = dict(np.load(kept))
+        made_with = dict(zip(asked, data.pop(MADE_WITH, np.zeros(0, np.int64)).tolist(), strict=False))
+        if made_with != asked:
+            said = ", ".join(f"--{name} {value}" for name, value in made_with.items()) or "other arguments"
+            raise UserError(f"--keep-frames {kept}: was made with {said}; take those, or another file")
     else:
-        data = render_frames(arguments.frames, arguments.size, arguments.seed)
-        if arguments.keep_frames:
-            np.savez(arguments.keep_frames, **data)
+        data = render_training_frames(arguments.frames, arguments.size, arguments.seed)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(kept, **data, **{MADE_WITH: np.array(list(asked.values()))})
     shapes = data.pop("shapes")
     return {**data, "left_shape": shapes[:, 0], "right_shape": shapes[:, 1]}
 
