@@ -25,7 +25,7 @@ import sample_data
 from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
-from tfrecords_tools.command_line import UserError
+from tfrecords_tools.command_line import UserError, run_command
 
 if TYPE_CHECKING:
     from sign_keras.inference.artefact import Artefact
@@ -255,4 +255,4 @@ def latencies(
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

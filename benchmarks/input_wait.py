@@ -27,6 +27,7 @@ from sign_keras.models import build_model, input_names  # noqa: E402
 from sign_keras.reporting.charts import read_history  # noqa: E402
 from sign_keras.run import HISTORY_NAME, Run  # noqa: E402
 from sign_keras.training.trainer import train  # noqa: E402
+from tfrecords_tools.command_line import run_command  # noqa: E402
 from tfrecords_tools.settings import add_overrides  # noqa: E402
 
 HOST = "/host:CPU"
@@ -89,4 +90,4 @@ def measure(trace: Path) -> tuple[int, float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -27,6 +27,7 @@ from rows import Row
 from tqdm import tqdm
 
 from tfrecords_tools.clips import Clip, ClipSpec, shuffled
+from tfrecords_tools.command_line import run_command
 from tfrecords_tools.extract import ExtractedClip, SkippedClip
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 from tfrecords_tools.keypoints import GROUPS, HAND_GROUPS
@@ -198,4 +199,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

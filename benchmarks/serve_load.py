@@ -29,6 +29,7 @@ import websockets
 from rows import Row
 
 from sign_keras.quiet import quiet_tensorflow
+from tfrecords_tools.command_line import run_command
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 
 CONFIG = Path("configs/keypoint_causal_conv.yaml")
@@ -249,4 +250,4 @@ def report(
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

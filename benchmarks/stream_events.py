@@ -40,6 +40,7 @@ from sign_keras.inference.loading import load_artefact  # noqa: E402
 from sign_keras.inference.stream import SignStream, StreamEvent  # noqa: E402
 from sign_keras.inference.stream_settings import StreamSettings  # noqa: E402
 from tfrecords_tools.clips import Clip, ClipSpec  # noqa: E402
+from tfrecords_tools.command_line import run_command  # noqa: E402
 from tfrecords_tools.extract import ExtractedClip  # noqa: E402
 from tfrecords_tools.settings import add_overrides, apply_overrides, validate  # noqa: E402
 from tfrecords_tools.workers import extract_clips  # noqa: E402
@@ -215,4 +216,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -76,8 +76,8 @@ def quiet_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def run_command(main: Callable[[], int]) -> None:
-    """Runs a command's ``main`` and exits with its status.
+def run_command(main: Callable[[], int | None]) -> None:
+    """Runs a command's ``main`` and exits with its status; None: success.
 
     A ``UserError``, a full disk, or a file that the system will not let us read or write becomes one line and
     status 2; a signal becomes one line and its own status.
