@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.tfrecords_tools.this_process import ThisProcess
 from tfrecords_tools import training_frames
 from tfrecords_tools.training_frames import render_training_frames
 
@@ -10,24 +11,6 @@ def in_this_process(monkeypatch):
     """Small chunks, which processes of a pool would not heed."""
     monkeypatch.setattr(training_frames, "CHUNK_FRAMES", 3)
     monkeypatch.setattr(training_frames, "start_pool", ThisProcess)
-
-
-class ThisProcess:
-    """Stands in for a pool."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def submit(self, function, *arguments):
-        return Result(function(*arguments))
-
-
-class Result:
-    def __init__(self, value):
-        self.result = lambda: value
 
 
 def test_as_many_as_asked_for_the_same_for_a_seed():

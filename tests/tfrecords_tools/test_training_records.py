@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests.tfrecords_tools.this_process import ThisProcess
 from tfrecords_tools import training_records
 from tfrecords_tools.schema import decode_record
 from tfrecords_tools.synthetic import SIGN_PARAMETERS
@@ -58,22 +59,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, few_clips_a_shard):
     first = render(tmp_path).read_bytes()
     assert render(tmp_path).read_bytes() == first
     assert render(tmp_path, seed=4).read_bytes() != first
-
-
-class Done:
-    def result(self): ...
-
-
-class ThisProcess:
-    """Stands in for the pool of processes."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_): ...
-    def submit(self, function, *arguments):
-        function(*arguments)
-        return Done()
 
 
 def test_shards_that_are_there_are_kept(tmp_path, monkeypatch):
