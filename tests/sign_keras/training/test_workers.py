@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
+from sign_keras.inference.loading import load_artefact
+from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.run import Run
 from sign_keras.training.callbacks import MEASURED
 from tests.sign_keras.toy_training import history
 from tests.sign_keras.training.interrupted import assert_same_training, contents
 from tests.sign_keras.training.on_workers import run_workers
+from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
 
 # Batches of 10, 10 and 4; no dropout, as every device draws by itself.
 TOY = {
@@ -78,6 +81,20 @@ def test_two_workers_end_where_one_process_does(toy):
     assert ["test top-1" in one.output for one in ended] == [True, False]
     written = sorted(path.parent.name for path in (together / "tensorboard").rglob("events.out.*"))
     assert written == sorted(path.parent.name for path in (alone / "tensorboard").rglob("events.out.*"))
+
+
+@pytest.mark.slow
+def test_the_first_exports_while_the_others_wait(toy, tmp_path):
+    formats = ("--set", "export.formats=[savedmodel, tflite]", "--set", "export.quantization=[none, int8]")
+    together, ended = toy(2, "together", *formats)
+    assert statuses(ended) == [0, 0], [one.errors for one in ended]
+    assert ["tflite/toy_int8.tflite" in one.output for one in ended] == [True, False]
+    run = RunArtefact(Run.load(together))
+    num_points = len(MEDIAPIPE_HOLISTIC.names)
+    clip = {"keypoints": np.random.default_rng(0).random((1, run.sampling.num_frames, num_points, 3), np.float32)}
+    for path in ("savedmodels/toy", "tflite/toy.tflite"):
+        exported = load_artefact(tmp_path / path)
+        np.testing.assert_allclose(exported.logits(clip), run.logits(clip), atol=1e-5)
 
 
 @pytest.mark.slow
