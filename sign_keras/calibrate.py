@@ -241,7 +241,7 @@ def main() -> int:
     arguments = build_parser().parse_args()
     if kind_of(arguments.run) != "run":
         raise UserError(f"--run {arguments.run}: is an export; calibrate its run and export that again")
-    quiet_tensorflow()
+    quiet_tensorflow(run_half_op=True)
 
     from sign_keras.data.dataset import Records
     from sign_keras.inference.run_artefact import RunArtefact

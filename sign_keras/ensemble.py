@@ -52,7 +52,7 @@ def main() -> int:
             raise UserError(f"--runs {path}: is an export; give the run directory that it came from")
     if arguments.output.exists():
         raise UserError(f"--output {arguments.output}: is there already; choose another")
-    quiet_tensorflow()
+    quiet_tensorflow(run_half_op=True)
 
     from sign_keras.export.__main__ import find_records
     from sign_keras.run import Run

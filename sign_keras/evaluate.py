@@ -245,7 +245,7 @@ def main() -> int:
     if not arguments.model.exists():
         raise UserError(f"{arguments.model}: no such run, SavedModel, .tflite or .onnx file")
     info = DatasetInfo.load(arguments.records)  # before TensorFlow: a misspelt folder is told at once
-    quiet_tensorflow()
+    quiet_tensorflow(run_half_op=True)
     from sign_keras.data.dataset import Records
     from sign_keras.inference.loading import load_artefact
     from sign_keras.run import CONFIG_NAME, REPORT_NAME, Run

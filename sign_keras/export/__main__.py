@@ -50,7 +50,7 @@ def main() -> int:
     arguments = build_parser().parse_args()
     if kind_of(arguments.run) != "run":
         raise UserError(f"--run {arguments.run}: is an export; give the run directory that it came from")
-    quiet_tensorflow()
+    quiet_tensorflow(run_half_op=True)
 
     from sign_keras.run import Run
 

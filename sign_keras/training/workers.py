@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from sign_keras.data.clip import Inputs
 from sign_keras.data.shares import Share
+from sign_keras.quiet import let_onednn_complain
 from sign_keras.training.cluster import Cluster
 from tfrecords_tools.command_line import UserError, quiet_stderr
 
@@ -65,6 +66,7 @@ class Workers:
         self._cluster = cluster
         self.index, self.count = (0, 1) if cluster is None else (cluster.index, len(cluster.tasks))
         self.strategy = local_strategy() if cluster is None else _connected(cluster)
+        let_onednn_complain()
         self.devices: int = self.strategy.num_replicas_in_sync
         self._sum = tf.function(self._summed, reduce_retracing=True)
         if self.devices % self.count:  # said by none of the others
