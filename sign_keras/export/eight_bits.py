@@ -23,7 +23,7 @@ def convert_in_8_bits(converter: Any, examples: Path, float_layers: Sequence[str
     Args:
         converter: a ``tf.lite.TFLiteConverter`` with its optimizations set.
         examples: a folder of ``NAME.npy``, ``[N, ...]`` for each input.
-        float_layers: names of layers that stay float: 8 bits cannot hold the NaN of a missing landmark.
+        float_layers: names of layers that stay float, as 8 bits cannot hold what they compute.
 
     Returns:
         The file's content.

@@ -21,7 +21,11 @@ from sign_keras.export.recurrence import recurrence_for_export
 from sign_keras.export.saved_model import write_saved_model
 from sign_keras.export.targets import FINE_TUNED
 from sign_keras.models.features.layer import KeypointFeatures
+from sign_keras.models.keyframes import KeyframeSelection
 from tfrecords_tools.command_line import UserError
+
+# In full 8 bits too: they hold neither the NaN of a missing landmark nor scores beside the -1e9 of absent frames.
+FLOAT_LAYERS = (KeypointFeatures, KeyframeSelection)
 
 
 def write_tflite(
@@ -53,7 +57,7 @@ def write_tflite(
         if "int8" in held.values():
             with recurrence_for_export(model, unrolled=True):
                 write_saved_model(model, unrolled, batch_size=1)
-        float_layers = [layer.name for layer in model._flatten_layers() if isinstance(layer, KeypointFeatures)]
+        float_layers = [layer.name for layer in model._flatten_layers() if isinstance(layer, FLOAT_LAYERS)]
         with elsewhere() as pool:
             for quantization, path in paths.items():
                 directory = unrolled if held[quantization] == "int8" else looped

@@ -18,7 +18,9 @@ from sign_keras.inference.artefact import DamagedError
 from sign_keras.inference.run_artefact import RunArtefact
 from sign_keras.inference.tflite_artefact import TFLiteArtefact
 from sign_keras.models.features.layer import KeypointFeatures
+from sign_keras.models.keyframes import KeyframeSelection
 from sign_keras.models.layers import FrameWise
+from sign_keras.models.motion_scorer import MotionScorer
 from tests.sign_keras.models import keypoint_architectures
 from tfrecords_tools.command_line import UserError
 from tfrecords_tools.keypoint_layout import MEDIAPIPE_HOLISTIC
@@ -106,6 +108,30 @@ def test_int8_knows_missing_landmarks_and_frames_that_no_training_clip_reaches(t
     assert np.abs(found - expected).max() > 1e-4  # or it would not be in 8 bits
     assert np.abs(found - expected).mean() < 0.2 * np.abs(expected[:12] - expected[12:]).mean()
     assert count_operator_classes(tmp_path / "a.tflite")["int8"] > 100
+
+
+def test_int8_keeps_the_keyframes_of_the_model(tmp_path):
+    keras.utils.set_random_seed(0)
+    inputs = {
+        "frames": keras.Input((12, 4, 4, 3), dtype="uint8", name="frames"),
+        "frame_mask": keras.Input((12,), dtype="bool", name="frame_mask"),
+    }
+    maps, mask = keras.layers.Rescaling(1 / 255)(inputs["frames"]), inputs["frame_mask"]
+    changes = MotionScorer(4)(maps, mask=mask)
+    selected = KeyframeSelection(0.5)(keras.layers.Reshape((12, 48))(maps), changes, mask=mask)
+    model = keras.Model(inputs, keras.ops.cast(selected["keyframe_indices"], "float32"))
+    rng = np.random.default_rng(0)
+    moved = rng.uniform(1, 40, (24, 12, 1, 1, 1)) * rng.standard_normal((24, 12, 4, 4, 3))
+    clips = {
+        "frames": np.clip(128 + moved.cumsum(axis=1) / 4, 0, 255).astype(np.uint8),
+        "frame_mask": np.arange(12) < rng.integers(6, 13, (24, 1)),
+    }
+    found, expected = in_8_bits(model, clips, tmp_path).round(), np.asarray(model(clips, training=False))
+    assert len({tuple(indices) for indices in expected}) > 20
+    numbers = -(-clips["frame_mask"].sum(axis=1) // 2)
+    pairs = zip(found, expected, numbers, strict=True)
+    alike = [len(set(ours[:number]) & set(theirs[:number])) / number for ours, theirs, number in pairs]
+    assert np.mean(alike) > 0.95
 
 
 def test_int8_needs_the_training_records(exports, tmp_path):
