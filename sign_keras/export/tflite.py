@@ -40,8 +40,9 @@ def write_tflite(
         model: see ``write_saved_model``.
         paths: file to write by quantization: ``none`` (float32), ``float16`` (weights stored in half), ``dynamic``
             (weights in 8 bits, activations quantized as they come), ``int8`` (both in 8 bits, by ranges seen
-            beforehand; inputs, features of keypoints and logits as in the others; recurrent layers unrolled),
-            ``qat`` (as ``int8``) and ``pruned`` (as ``none``): the weights that these need are the model's already.
+            beforehand; inputs, features of keypoints, which frames are kept, and logits as in the others; recurrent
+            layers unrolled), ``qat`` (as ``int8``) and ``pruned`` (as ``none``): the weights that these need are
+            the model's already.
         step_model: see ``write_saved_model``; a file in full 8 bits takes whole clips alone.
         examples: of full 8 bits: a folder that ``write_representative_clips`` wrote.
 
